@@ -1,0 +1,177 @@
+//! The public client, a thin handle over the session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use skyline_protocol::methods::{self, GET_LIMITS, Limits, PayloadError, SEND_EVENT, SendEvent};
+
+use crate::config::ClientConfig;
+use crate::error::{Error, Result};
+use crate::runtime;
+use crate::session::{Session, SessionInfo, Settings, StateStream};
+
+/// The MessagePack of nil: what an absent payload reads as.
+const NIL: &[u8] = &[0xc0];
+
+/// A session with the licensing server.
+///
+/// Cloning is cheap and gives another handle of the same session; calls may be made from many
+/// tasks at once, under any executor. Dropping a call's future cancels the call and leaves the
+/// client usable. Dropping the last handle closes the connection.
+///
+/// ```no_run
+/// # async fn example() -> skyline::Result<()> {
+/// use skyline::{Client, ClientConfig};
+///
+/// let config = ClientConfig::new(
+///     "telepower",
+///     "7.0.3",
+///     "WDGQX-WC2Y3-4R966-TK3H3-HXRB8".parse()?,
+///     ["35a5906d5222589d0c91f286c94d18030b005ba210002356c68a384a9b72c8cb".parse()?],
+/// );
+/// let client = Client::connect(config).await?;
+/// println!("licensed until {}", client.session().expiry_date);
+/// for (name, value) in client.get_limits().await? {
+///     println!("{name}: {value}");
+/// }
+/// client.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Client {
+    session: Arc<Session>,
+    deadline: Duration,
+}
+
+impl Client {
+    /// Connects, checks that the server holds a pinned identity key, and logs in.
+    ///
+    /// # Errors
+    ///
+    /// Every kind of [`Error`] that has to do with the configuration, the connection, the
+    /// handshake, the state folder, or the server's answer to the login.
+    pub async fn connect(config: ClientConfig) -> Result<Self> {
+        let session = runtime::run(async move {
+            let settings = Settings::new(config).await?;
+            Session::open(settings).await
+        })
+        .await?;
+        let deadline = session.default_deadline();
+        Ok(Self {
+            session: Arc::new(session),
+            deadline,
+        })
+    }
+
+    /// What the server said at the login.
+    pub fn session(&self) -> SessionInfo {
+        self.session.info()
+    }
+
+    /// A handle of the same session whose calls may each take `deadline`, waiting for their turn
+    /// included, instead of [`Deadlines::call`](crate::Deadlines::call).
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Duration) -> Self {
+        Self {
+            session: self.session.clone(),
+            deadline,
+        }
+    }
+
+    /// The limits of the license: name → value, for example
+    /// `engine.limits.sendMessage.dailyLimit` → 150.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call`].
+    pub async fn get_limits(&self) -> Result<Limits> {
+        self.call(GET_LIMITS, &None::<()>).await
+    }
+
+    /// Reports an event of the product: its name, for example `app.navigation`, and data that
+    /// serialize to a map.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call`].
+    pub async fn send_event<T: Serialize + ?Sized>(&self, name: &str, data: &T) -> Result<()> {
+        self.send_event_raw(name, &methods::encode(data).map_err(payload_error)?)
+            .await
+    }
+
+    /// As [`Client::send_event`], with the data as the MessagePack of a map.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call`].
+    pub async fn send_event_raw(&self, name: &str, data: &[u8]) -> Result<()> {
+        let event = SendEvent {
+            event: name,
+            data,
+            id: None,
+        };
+        let payload = event.encode().map_err(payload_error)?;
+        self.call_raw(SEND_EVENT, Some(payload.into()))
+            .await
+            .map(drop)
+    }
+
+    /// Calls any method of the server. A payload that serializes to nil (`&None::<()>`, `&()`) is
+    /// sent as no payload; an answer without payload reads as nil (into `()` or an `Option`).
+    ///
+    /// # Errors
+    ///
+    /// - the server's status, as the variant of [`Error`] that stands for it;
+    /// - [`Error::Payload`] when payload or answer do not convert;
+    /// - [`Error::PacketTooLarge`] when the request exceeds the packet size;
+    /// - [`Error::DeadlineExceeded`] when the handle's deadline passes first;
+    /// - [`Error::ConnectionLost`], [`Error::IntegrityBreach`], [`Error::ShutDown`] when the
+    ///   connection or the client ends, or has ended.
+    pub async fn call<P, R>(&self, method: &str, payload: &P) -> Result<R>
+    where
+        P: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let payload = methods::encode(payload).map_err(payload_error)?;
+        let payload = (payload != NIL).then(|| payload.into());
+        let answer = self.call_raw(method, payload).await?;
+        methods::decode(answer.as_deref().unwrap_or(NIL)).map_err(payload_error)
+    }
+
+    /// As [`Client::call`], with payload and answer each as the MessagePack of one value, or
+    /// absent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call`]; [`Error::Payload`] when `payload` is not exactly one MessagePack value
+    /// of at most 128 levels.
+    pub async fn call_raw(&self, method: &str, payload: Option<Bytes>) -> Result<Option<Bytes>> {
+        if let Some(payload) = &payload {
+            skyline_protocol::packet::validate(payload)
+                .map_err(|error| payload_error(PayloadError::Packet(error)))?;
+        }
+        self.session.call(method, payload, self.deadline).await
+    }
+
+    /// The states of the connection, from the present one on. Each stream sees them all.
+    pub fn states(&self) -> StateStream {
+        self.session.states()
+    }
+
+    /// Closes the connection in order and waits until that is done, for a second at the most.
+    /// Calls in flight fail with [`Error::ShutDown`], and so does everything asked later, by
+    /// whatever handle. A second call changes nothing.
+    pub async fn shutdown(&self) {
+        self.session.shutdown().await;
+    }
+}
+
+fn payload_error(error: PayloadError) -> Error {
+    Error::Payload {
+        detail: error.to_string(),
+    }
+}

@@ -1,0 +1,30 @@
+//! The uniffi interface: what the Python, Kotlin and Swift packages stand on.
+//!
+//! The only folder that knows uniffi. It converts types and adds what a host language needs
+//! (explicit cancelling, JSON payloads, log sinks, an orderly end); every behaviour lives in the
+//! modules below it. Exported functions await only channels of the internal runtime, so any
+//! executor may poll them.
+
+// A failure crosses the language border by value, once per failed call.
+#![allow(clippy::result_large_err)]
+
+mod cancellation;
+mod client;
+mod configuration;
+mod failure;
+mod json;
+mod logging;
+mod process;
+mod session;
+mod states;
+
+pub use cancellation::Cancellation;
+pub use client::{CallOptions, Client};
+pub use configuration::{Configuration, DeviceIdentity, Proxy, SecretText, detect_device_identity};
+pub use failure::{Failure, FailureDetails, FailureKind};
+pub use logging::{
+    LogLevel, LogRecord, LogSink, LogSinkError, clear_log_sink, set_log_level, set_log_sink,
+};
+pub use process::{halt, library_version};
+pub use session::Session;
+pub use states::{ConnectionState, StateStream};

@@ -1,0 +1,33 @@
+//! Client of the Skyline licensing protocol: an encrypted MessagePack RPC over WebSocket.
+//!
+//! [`Client::connect`] gives a session with the licensing server; [`ClientConfig`] holds every
+//! setting with its default, [`Error`] every way in which things can go wrong. The client runs on
+//! a thread of its own and works under any executor.
+//!
+//! The protocol is described in docs/protocol.md of the repository; `skyline-protocol` implements
+//! it for both ends. The packages for Python, Kotlin and Swift stand on the module `ffi`.
+
+uniffi::setup_scaffolding!();
+
+mod client;
+mod config;
+mod connection;
+mod device;
+mod error;
+pub mod ffi;
+mod logging;
+mod login_record;
+mod runtime;
+mod session;
+mod state;
+mod transport;
+
+pub use skyline_protocol::handshake::KeyDerivation;
+pub use skyline_protocol::identity::IdentityPublicKey;
+pub use skyline_protocol::license_key::LicenseKey;
+
+pub use self::client::Client;
+pub use self::config::{ClientConfig, DEFAULT_LANGUAGE, DEFAULT_URL, Deadlines, Limits, Proxy};
+pub use self::device::DeviceIdentity;
+pub use self::error::{BreachReason, ConnectionFailure, Error, Result};
+pub use self::session::{ConnectionState, SessionInfo, StateStream};

@@ -1,0 +1,142 @@
+//! The internal tokio runtime: one thread of its own, so that the client works under any
+//! executor, or none.
+//!
+//! It is process-wide and never dropped: connections of all clients share one I/O thread, which
+//! measured faster than several (docs/adr/0003). Threads do not survive `fork`, so the process
+//! that started the runtime is remembered and its children get a clear error instead of a hang.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use once_cell::sync::OnceCell;
+use tokio::runtime::{Builder, Handle};
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, Result};
+
+/// How long [`halt`] waits for the I/O thread to come to rest. The thread never blocks, so this
+/// only bounds the damage of a defect: the end of a process must not hang.
+const HALT_DEADLINE: Duration = Duration::from_secs(2);
+
+struct Runtime {
+    handle: Handle,
+    /// The process whose thread runs it.
+    process: u32,
+}
+
+static RUNTIME: OnceCell<Runtime> = OnceCell::new();
+static HALTED: AtomicBool = AtomicBool::new(false);
+
+/// The runtime's handle, started at the first use.
+///
+/// # Errors
+///
+/// [`Error::Forked`] in a child of the process that started it, [`Error::ShutDown`] after
+/// [`halt`], [`Error::State`] when the system gives no thread.
+pub(crate) fn handle() -> Result<&'static Handle> {
+    if HALTED.load(Ordering::Acquire) {
+        return Err(Error::ShutDown {
+            maybe_executed: false,
+        });
+    }
+    let runtime = RUNTIME.get_or_try_init(start)?;
+    if runtime.process != std::process::id() {
+        return Err(Error::Forked);
+    }
+    Ok(&runtime.handle)
+}
+
+fn start() -> Result<Runtime> {
+    let refused = |error: std::io::Error| Error::State {
+        detail: format!("the system refused to start the I/O thread: {error}"),
+    };
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(refused)?;
+    let handle = runtime.handle().clone();
+    thread::Builder::new()
+        .name("skyline-io".to_owned())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))
+        .map_err(refused)?;
+    Ok(Runtime {
+        handle,
+        process: std::process::id(),
+    })
+}
+
+/// Whether this process is a fork of the one that has the runtime's thread.
+pub(crate) fn is_forked() -> bool {
+    RUNTIME
+        .get()
+        .is_some_and(|runtime| runtime.process != std::process::id())
+}
+
+/// Runs `work` on the runtime and gives its result; dropping the returned future aborts it.
+pub(crate) async fn run<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let task = AbortOnDrop(handle()?.spawn(work));
+    match task.await {
+        Ok(result) => result,
+        // The runtime is never dropped, so only a panic of `work` or an abort ends here.
+        Err(_) => Err(Error::ShutDown {
+            maybe_executed: true,
+        }),
+    }
+}
+
+/// Runs `work`, which may block, on a thread made for that.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match handle()?.spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::ShutDown {
+            maybe_executed: true,
+        }),
+    }
+}
+
+/// A task that ends when nobody waits for it any more.
+pub(crate) struct AbortOnDrop<T>(pub(crate) JoinHandle<T>);
+
+impl<T> Future for AbortOnDrop<T> {
+    type Output = std::result::Result<T, tokio::task::JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Brings the I/O thread to rest for good; see [`crate::ffi::halt`].
+pub(crate) fn halt() {
+    if HALTED.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let Some(runtime) = RUNTIME.get() else { return };
+    if is_forked() {
+        return;
+    }
+    let (at_rest, rest) = mpsc::channel();
+    runtime.handle.spawn(async move {
+        let _ = at_rest.send(());
+        // Blocks the only thread of the runtime on purpose: no task runs and no waker is called
+        // from here on.
+        loop {
+            thread::park();
+        }
+    });
+    let _ = rest.recv_timeout(HALT_DEADLINE);
+}

@@ -1,0 +1,58 @@
+//! Files in the state folder: where it is, and how to write one so that it is whole or absent.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// The state folder unless the configuration names one: `skyline` in the user's local data
+/// folder (`$XDG_DATA_HOME` or `~/.local/share` on Linux, `%LOCALAPPDATA%` on Windows,
+/// `~/Library/Application Support` on macOS).
+///
+/// # Errors
+///
+/// [`Error::InvalidConfiguration`] for the field `state_folder` where the system names no home.
+pub(crate) fn default_folder() -> Result<PathBuf> {
+    directories::BaseDirs::new()
+        .map(|base| base.data_local_dir().join("skyline"))
+        .ok_or_else(|| {
+            Error::invalid(
+                "state_folder",
+                "a folder: this system names no home to put it in",
+            )
+        })
+}
+
+/// Replaces the file at `path` atomically and durably: after a crash it holds either the old
+/// bytes or the new ones. Creates the folder when absent; only its owner may read what is in it.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    create_folder(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    sync_folder(folder)
+}
+
+/// Creates `folder` and its parents, closed to other users where the system can say so.
+pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(folder)
+}
+
+/// Makes a rename in `folder` survive a power cut. Windows has no such call and needs none.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,14 @@
+//! What the client does when the peer, the network or the disk misbehave; every peer is real and
+//! on a real socket.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod executors;
+mod handshake;
+mod in_flight;
+mod last_login;
+mod network;
+mod packets;
+mod secrets;
+mod tls;
