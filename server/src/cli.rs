@@ -1,0 +1,107 @@
+//! The command line: `skyline-server serve` and the admin commands.
+
+mod admin;
+mod options;
+mod serve;
+
+use std::io::{self, Write};
+
+use clap::{Parser, Subcommand};
+use skyline_protocol::LicenseKeyError;
+
+use crate::{identity::IdentityFileError, store::StoreError, tls::TlsError};
+
+pub use options::{
+    DatabaseOptions, LicenseCommand, LicenseIssueOptions, ProductCommand, ProductSetOptions,
+    ServeOptions, TypedKey,
+};
+
+/// The licensing server of the Skyline protocol, and its admin commands.
+#[derive(Debug, Parser)]
+#[command(name = "skyline-server", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make an identity key: writes the private key to FILE, prints the public one in hex
+    Keygen {
+        /// File to make; an existing one is never overwritten
+        file: std::path::PathBuf,
+    },
+    /// Products that licenses are issued for
+    #[command(subcommand)]
+    Product(ProductCommand),
+    /// Licenses
+    #[command(subcommand)]
+    License(LicenseCommand),
+    /// Serve clients until SIGTERM or SIGINT
+    Serve(Box<ServeOptions>),
+}
+
+/// Why a command failed, said to the administrator.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The database file is missing where the command needs one.
+    #[error("there is no database at {0}: `skyline-server product set` makes one")]
+    NoDatabase(String),
+    /// The database could not be opened.
+    #[error("the database {0} cannot be opened: {1}")]
+    OpenDatabase(String, StoreError),
+    /// The store failed, or refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no usable identity key.
+    #[error(transparent)]
+    Identity(#[from] IdentityFileError),
+    /// There is no usable certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// No product of that name.
+    #[error("there is no product `{0}`: make it with `skyline-server product set {0}`")]
+    UnknownProduct(String),
+    /// No plan of that name.
+    #[error("there is no plan `{0}`; the plans are: {1}")]
+    UnknownPlan(String, String),
+    /// The text is no license key.
+    #[error(transparent)]
+    LicenseKey(#[from] LicenseKeyError),
+    /// No license of that key.
+    #[error("there is no license with this key")]
+    UnknownLicense,
+    /// The address cannot be listened on.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(String, io::Error),
+    /// The operating system refused something else.
+    #[error("{0}: {1}")]
+    System(&'static str, io::Error),
+}
+
+/// Carries out a command.
+///
+/// # Errors
+/// What the administrator is to be told.
+pub async fn run(cli: Cli) -> Result<(), CliError> {
+    match cli.command {
+        Command::Keygen { file } => {
+            let identity = crate::identity::create(&file)?;
+            print(&format!("{}\n", identity.public()))
+        }
+        Command::Product(command) => admin::product(command).await,
+        Command::License(command) => admin::license(command).await,
+        Command::Serve(options) => serve::serve(*options).await,
+    }
+}
+
+/// Writes to the standard output. `println!` would panic when nobody reads it any more.
+fn print(text: &str) -> Result<(), CliError> {
+    let mut output = io::stdout().lock();
+    output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+        .map_err(|error| CliError::System("cannot write to the standard output", error))
+}

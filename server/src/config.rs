@@ -1,0 +1,90 @@
+//! Every setting of a serving node, its default and the reason for it.
+
+use std::time::Duration;
+
+use skyline_protocol::{
+    KeyDerivation,
+    limits::{DEFAULT_MAX_PACKET_BYTES, MAX_PACKETS_PER_KEY},
+};
+
+use crate::licensing::ResyncPolicy;
+
+/// Calls of one connection that are worked on at a time, by default. Clients pipeline; this many
+/// keep the store busy, and one client cannot queue more work than that.
+pub const DEFAULT_MAX_CALLS_IN_FLIGHT: usize = 256;
+
+/// Bytes of one connection's packets that are in memory at a time, by default: two of the largest
+/// packets, so that one can be answered while the next one comes in.
+pub const DEFAULT_MAX_BYTES_IN_FLIGHT: usize = 2 * DEFAULT_MAX_PACKET_BYTES;
+
+/// Connections of one node, by default. Each takes a file descriptor and some 10 KiB.
+pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+
+/// Time for TLS, for the HTTP upgrade and for the client's hello, each, by default: ten round
+/// trips over a bad mobile network. Until then nothing is known of the peer.
+pub const DEFAULT_HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Time from the handshake to `start-session`, by default. A client has all that it needs for it.
+pub const DEFAULT_SESSION_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Time without a sign of the peer after which it is pinged, by default: below the 60 seconds
+/// after which common load balancers drop an idle connection, even if one ping is lost.
+pub const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(25);
+
+/// Time that calls in flight get to end when the server stops, by default: less than the 30
+/// seconds that common process supervisors grant before they kill.
+pub const DEFAULT_DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How a node serves. `default()` is what `skyline-server serve` does without options.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// HKDF salt and info; clients must use the same. Default: no salt, empty info.
+    pub key_derivation: KeyDerivation,
+    /// Whether payloads are written inline rather than in a bin. Default: no.
+    pub inline_payloads: bool,
+    /// Largest packet, in bytes, in either direction. Default: 16 MiB.
+    pub max_packet_bytes: usize,
+    /// Packets that one session key may seal, both directions together. Default and maximum: 2^32.
+    pub max_packets_per_key: u64,
+    /// Calls of one connection that are worked on at a time; at least 1. Default: 256.
+    pub max_calls_in_flight: usize,
+    /// Bytes of one connection's packets after which no further packet is read until some are
+    /// answered; at least 1. Default: 32 MiB.
+    pub max_bytes_in_flight: usize,
+    /// Connections at a time; further ones wait to be accepted. At least 1. Default: 10,000.
+    pub max_connections: usize,
+    /// Time for TLS, for the HTTP upgrade and for the client's hello, each. Default: 10 s.
+    pub handshake_deadline: Duration,
+    /// Time from the handshake to `start-session`. Default: 10 s.
+    pub session_deadline: Duration,
+    /// Silence after which a peer is pinged; two unanswered pings end the connection.
+    /// More than zero. Default: 25 s.
+    pub ping_interval: Duration,
+    /// Time for the calls in flight when the server stops. Default: 5 s.
+    pub drain_deadline: Duration,
+    /// How often a login may report another value than the expected one. Default: 3 in 30 days.
+    pub resync: ResyncPolicy,
+    /// Whether the methods `test.*` exist. Never in production: they let a client forge answers
+    /// and delete the history of its logins. Default: no.
+    pub test_hooks: bool,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            key_derivation: KeyDerivation::default(),
+            inline_payloads: false,
+            max_packet_bytes: DEFAULT_MAX_PACKET_BYTES,
+            max_packets_per_key: MAX_PACKETS_PER_KEY,
+            max_calls_in_flight: DEFAULT_MAX_CALLS_IN_FLIGHT,
+            max_bytes_in_flight: DEFAULT_MAX_BYTES_IN_FLIGHT,
+            max_connections: DEFAULT_MAX_CONNECTIONS,
+            handshake_deadline: DEFAULT_HANDSHAKE_DEADLINE,
+            session_deadline: DEFAULT_SESSION_DEADLINE,
+            ping_interval: DEFAULT_PING_INTERVAL,
+            drain_deadline: DEFAULT_DRAIN_DEADLINE,
+            resync: ResyncPolicy::default(),
+            test_hooks: false,
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! What the methods do (docs/protocol.md, section 5).
+
+use bytes::Bytes;
+use skyline_protocol::{
+    LicenseKey, SessionToken, Status,
+    methods::{
+        GET_LIMITS, PayloadError, SEND_EVENT, START_SESSION, SendEvent, StartSessionRequest,
+        StartSessionResponse,
+    },
+};
+
+use crate::{
+    licensing::{self, LAST_LOGIN_CODE, LoginAttempt, Refusal},
+    messages::{Language, Sentence},
+    model::{Device, Event, LicenseId, LoginId},
+    serve::Server,
+    store::{LoginOutcome, StoreError},
+    test_hooks,
+};
+
+/// Longest name that is stored, in bytes: of an event, of its id, of each part of a device. Each
+/// is a short identifier; a client has no business to fill the database with more.
+const MAX_NAME_BYTES: usize = 256;
+
+/// A request that has passed the checks of its connection.
+pub(crate) struct Call {
+    pub(crate) seq: u64,
+    pub(crate) timestamp: i64,
+    pub(crate) method: String,
+    /// The MessagePack of the payload; `None`: there is none.
+    pub(crate) payload: Option<Bytes>,
+}
+
+/// An answer to be sealed.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) seq: u64,
+    pub(crate) status: Status,
+    pub(crate) message: Option<String>,
+    pub(crate) payload: Option<Bytes>,
+}
+
+impl Reply {
+    pub(crate) fn ok(seq: u64, payload: Option<Bytes>) -> Self {
+        Self {
+            seq,
+            status: Status::Ok,
+            message: None,
+            payload,
+        }
+    }
+}
+
+/// What a call leads to.
+pub(crate) enum Outcome {
+    Reply(Reply),
+    /// The connection is dropped without an answer (`test.drop-connection`).
+    Drop,
+}
+
+/// Why a call is not answered with OK.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The part of the request that is not as it should be.
+    BadRequest(&'static str),
+    UnknownMethod(String),
+    /// The request belongs to no session, or not to this one.
+    InvalidSession,
+    /// Something that only a broken or changed client does; the code is for the support.
+    IntegrityBreach(&'static str),
+    Refused(Refusal),
+    /// What it was is in the log.
+    Internal,
+}
+
+impl Fault {
+    /// The answer that tells it to the user.
+    pub(crate) fn reply(&self, server: &Server, language: Language, seq: u64) -> Reply {
+        let (status, sentence) = match self {
+            Self::BadRequest(part) => (Status::BadRequest, Sentence::BadRequest { part }),
+            Self::UnknownMethod(method) => {
+                (Status::UnknownMethod, Sentence::UnknownMethod { method })
+            }
+            Self::InvalidSession => (Status::InvalidSession, Sentence::InvalidSession),
+            Self::IntegrityBreach(code) => {
+                (Status::IntegrityBreach, Sentence::IntegrityBreach { code })
+            }
+            Self::Refused(refusal) => (refusal.status(), refusal.sentence()),
+            Self::Internal => (Status::InternalError, Sentence::InternalError),
+        };
+        Reply {
+            seq,
+            status,
+            message: Some(server.messages.text(language, &sentence)),
+            payload: None,
+        }
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        Self::Internal
+    }
+}
+
+impl From<PayloadError> for Fault {
+    fn from(_: PayloadError) -> Self {
+        Self::BadRequest("payload")
+    }
+}
+
+/// What a session knows of itself.
+pub(crate) struct Session {
+    pub(crate) license: LicenseId,
+    pub(crate) login: LoginId,
+    pub(crate) token: SessionToken,
+    pub(crate) language: Language,
+}
+
+/// `start-session`. The language is given apart, since it is the language of the fault too.
+pub(crate) async fn start_session(
+    server: &Server,
+    call: &Call,
+) -> Result<(Session, Reply), (Fault, Language)> {
+    let payload = call.payload.as_deref().unwrap_or_default();
+    let request: StartSessionRequest = skyline_protocol::methods::decode(payload)
+        .map_err(|error| (error.into(), Language::default()))?;
+    let language = Language::from_wire(&request.language);
+    log_in(server, call, request, language)
+        .await
+        .map_err(|fault| (fault, language))
+}
+
+async fn log_in(
+    server: &Server,
+    call: &Call,
+    request: StartSessionRequest,
+    language: Language,
+) -> Result<(Session, Reply), Fault> {
+    let now = server.clock.now();
+    let policy = server.config.resync;
+    let attempt = LoginAttempt {
+        product_version: licensing::parse_version(&request.product_version)
+            .ok_or(Fault::BadRequest("productVersion"))?,
+        // A text that is no key is a key that was never issued.
+        license_key: request
+            .license_key
+            .expose()
+            .parse::<LicenseKey>()
+            .map_err(|_| Fault::Refused(Refusal::NotFound))?,
+        device: device(request.device_serial_number, request.cs_product_uuid)?,
+        product_id: request.product_id,
+        reported: request.last_login_reported_by_client,
+        value: call.timestamp,
+        now,
+        resyncs_since: policy.since(now),
+    };
+    let decide = |facts: &_| licensing::decide(&attempt, facts, &policy);
+    let (license, login, acceptance) = match server.store.login(&attempt, &decide).await? {
+        LoginOutcome::Accepted {
+            license,
+            login,
+            acceptance,
+        } => (license, login, acceptance),
+        LoginOutcome::Refused(refusal) => {
+            tracing::info!(?refusal, "login refused");
+            return Err(Fault::Refused(refusal));
+        }
+    };
+    tracing::info!(
+        license = license.0,
+        activated_now = acceptance.activated_now,
+        resync = acceptance.resync,
+        "login accepted"
+    );
+    let session = Session {
+        license,
+        login,
+        token: SessionToken::generate(),
+        language,
+    };
+    let response = encode(&StartSessionResponse {
+        is_activated_now: acceptance.activated_now,
+        activation_date: acceptance.activation.date,
+        expiry_date: acceptance.activation.expiry,
+        license_plan: acceptance.plan,
+        session_token: session.token.clone(),
+    })?;
+    Ok((session, Reply::ok(call.seq, Some(response))))
+}
+
+/// A device needs one part at least: some machines have no serial number, others no UUID.
+fn device(serial_number: String, cs_product_uuid: String) -> Result<Device, Fault> {
+    if serial_number.len() > MAX_NAME_BYTES {
+        return Err(Fault::BadRequest("deviceSerialNumber"));
+    }
+    if cs_product_uuid.len() > MAX_NAME_BYTES {
+        return Err(Fault::BadRequest("csProductUUID"));
+    }
+    if serial_number.is_empty() && cs_product_uuid.is_empty() {
+        return Err(Fault::BadRequest("deviceSerialNumber, csProductUUID"));
+    }
+    Ok(Device {
+        serial_number,
+        cs_product_uuid,
+    })
+}
+
+/// Notes that the client received the answer to its `start-session`, which any later request
+/// shows. A resync counts only now, so only now can it be one too many.
+pub(crate) async fn confirm_login(server: &Server, session: &Session) -> Result<(), Fault> {
+    let policy = server.config.resync;
+    let since = policy.since(server.clock.now());
+    let resyncs = server.store.confirm_login(session.login, since).await?;
+    if resyncs > policy.budget {
+        tracing::warn!(
+            license = session.license.0,
+            resyncs,
+            "resync budget exceeded"
+        );
+        return Err(Fault::IntegrityBreach(LAST_LOGIN_CODE));
+    }
+    Ok(())
+}
+
+/// Answers a call of an open session.
+pub(crate) async fn answer(server: &Server, session: &Session, call: Call) -> Outcome {
+    let seq = call.seq;
+    match dispatch(server, session, call).await {
+        Ok(outcome) => outcome,
+        Err(fault) => Outcome::Reply(fault.reply(server, session.language, seq)),
+    }
+}
+
+async fn dispatch(server: &Server, session: &Session, call: Call) -> Result<Outcome, Fault> {
+    let payload = match call.method.as_str() {
+        GET_LIMITS => Some(get_limits(server, session).await?),
+        SEND_EVENT => {
+            send_event(server, session, &call).await?;
+            None
+        }
+        // One connection carries one session.
+        START_SESSION => return Err(Fault::BadRequest(START_SESSION)),
+        _ if server.config.test_hooks => return test_hooks::answer(server, session, call).await,
+        _ => return Err(Fault::UnknownMethod(call.method)),
+    };
+    Ok(Outcome::Reply(Reply::ok(call.seq, payload)))
+}
+
+async fn get_limits(server: &Server, session: &Session) -> Result<Bytes, Fault> {
+    check_standing(server, session).await?;
+    encode(&server.store.limits(session.license).await?)
+}
+
+async fn send_event(server: &Server, session: &Session, call: &Call) -> Result<(), Fault> {
+    let payload = call.payload.as_ref().ok_or(Fault::BadRequest("payload"))?;
+    let request = SendEvent::decode(payload)?;
+    if request.event.is_empty() || request.event.len() > MAX_NAME_BYTES {
+        return Err(Fault::BadRequest("event"));
+    }
+    if request.id.is_some_and(|id| id.len() > MAX_NAME_BYTES) {
+        return Err(Fault::BadRequest("id"));
+    }
+    check_standing(server, session).await?;
+    let event = Event {
+        name: request.event.to_owned(),
+        data: payload.slice_ref(request.data),
+        id: request.id.map(str::to_owned),
+        sent_at: call.timestamp,
+    };
+    let now = server.clock.now();
+    if !server
+        .store
+        .record_event(session.license, &event, now)
+        .await?
+    {
+        tracing::debug!(license = session.license.0, "a repeated event was dropped");
+    }
+    Ok(())
+}
+
+/// A license may be suspended or run out while its session is open, also by way of another node.
+async fn check_standing(server: &Server, session: &Session) -> Result<(), Fault> {
+    let license = server.store.license(session.license).await?;
+    let license = license.ok_or(Fault::Refused(Refusal::NotFound))?;
+    licensing::check_standing(&license, server.clock.now()).map_err(Fault::Refused)
+}
+
+/// The MessagePack of an answer.
+pub(crate) fn encode<T: serde::Serialize>(value: &T) -> Result<Bytes, Fault> {
+    skyline_protocol::methods::encode(value)
+        .map(Bytes::from)
+        .map_err(|error| {
+            tracing::error!(%error, "an answer cannot be encoded");
+            Fault::Internal
+        })
+}

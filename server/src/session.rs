@@ -1,0 +1,237 @@
+//! An open session: the calls of one connection (docs/protocol.md, sections 3 and 4).
+
+use axum::extract::ws::{Message, close_code};
+use bytes::{Bytes, BytesMut};
+use futures_util::{SinkExt, StreamExt, stream::FuturesUnordered};
+use skyline_protocol::Sealer;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
+};
+
+use crate::{
+    connection::{CLOSE_DEADLINE, Connection},
+    in_flight::{InFlight, Ticket},
+    messages::Language,
+    methods::{self, Call, Fault, Outcome, Reply, Session},
+    peer::{End, Peer, Sink, Stream, next_packet, refuse, seal},
+    serve::Server,
+    stream::Meter,
+};
+
+/// Pings that a peer may leave unanswered.
+const MAX_MISSED_PINGS: u32 = 2;
+
+/// Something for the peer; a reply takes its place in flight until it is written.
+enum Outgoing<'a> {
+    Reply(Reply, Ticket<'a>),
+    Ping,
+}
+
+/// An open session. Reading and writing are two futures of one task: neither waits for the other,
+/// so that a peer that writes before it reads cannot lock both ends.
+pub(crate) async fn converse(
+    server: &Server,
+    connection: Connection,
+    sink: &mut Sink,
+    stream: &mut Stream,
+    meter: &Meter,
+) -> End {
+    let Connection {
+        session,
+        peer,
+        sealer,
+    } = connection;
+    let in_flight = InFlight::new(
+        server.config.max_calls_in_flight,
+        server.config.max_bytes_in_flight,
+    );
+    // Unbounded, and yet bounded: what is in it has its place in flight, beside one ping at a tick.
+    let (outbox, inbox) = mpsc::unbounded_channel();
+    let receiving = Receiving {
+        server,
+        session: &session,
+        in_flight: &in_flight,
+        outbox,
+    };
+    let receive = receiving.run(peer, stream, meter);
+    let transmit = transmit(server, session.language, sealer, sink, inbox);
+    tokio::pin!(receive, transmit);
+    tokio::select! {
+        end = &mut receive => {
+            if !matches!(end, End::Drop(_)) {
+                // The answers that are ready still go out, the one to a breach among them.
+                let _ = timeout(CLOSE_DEADLINE, transmit).await;
+            }
+            end
+        }
+        end = &mut transmit => end,
+    }
+}
+
+/// The reading half of a session, and the calls that it has begun.
+struct Receiving<'a> {
+    server: &'a Server,
+    session: &'a Session,
+    in_flight: &'a InFlight,
+    outbox: mpsc::UnboundedSender<Box<Outgoing<'a>>>,
+}
+
+impl<'a> Receiving<'a> {
+    async fn run(self, mut peer: Peer, stream: &mut Stream, meter: &Meter) -> End {
+        let mut calls = FuturesUnordered::new();
+        let mut login_confirmed = false;
+        let mut missed_pings = 0;
+        let interval = self.server.config.ping_interval;
+        let mut ticks = interval_at(Instant::now() + interval, interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let end = loop {
+            tokio::select! {
+                () = self.server.stop.cancelled() => break End::STOPPING,
+                Some((outcome, ticket)) = calls.next(), if !calls.is_empty() => {
+                    if let Err(end) = self.deliver(outcome, ticket) {
+                        break end;
+                    }
+                }
+                packet = async { self.in_flight.room().await; next_packet(stream).await } => {
+                    let packet = match packet {
+                        Ok(packet) => packet,
+                        Err(end) => break end,
+                    };
+                    let ticket = self.in_flight.enter(packet.len());
+                    match self.take(&mut peer, packet, ticket, &mut login_confirmed).await {
+                        Ok(Some((call, ticket))) => calls.push(self.work(call, ticket)),
+                        Ok(None) => {}
+                        Err(end) => break end,
+                    }
+                }
+                _ = ticks.tick() => {
+                    // While calls are worked on and there is no room, it is this end that is slow.
+                    if meter.take_alive() || !(self.in_flight.has_room() || calls.is_empty()) {
+                        missed_pings = 0;
+                    } else if missed_pings == MAX_MISSED_PINGS {
+                        break End::Drop("the peer does not answer");
+                    } else {
+                        missed_pings += 1;
+                        self.post(Outgoing::Ping);
+                    }
+                }
+            }
+        };
+        if end.lets_calls_finish() {
+            let _ = timeout(self.server.config.drain_deadline, async {
+                while let Some((outcome, ticket)) = calls.next().await {
+                    let _ = self.deliver(outcome, ticket);
+                }
+            })
+            .await;
+        }
+        end
+    }
+
+    /// Checks a packet. `None`: it is answered already.
+    async fn take(
+        &self,
+        peer: &mut Peer,
+        packet: Bytes,
+        ticket: Ticket<'a>,
+        login_confirmed: &mut bool,
+    ) -> Result<Option<(Call, Ticket<'a>)>, End> {
+        let (call, authentic) = match peer.read(packet, Some(&self.session.token)) {
+            Ok(read) => read,
+            Err(violation) => {
+                let (end, answer) = refuse(violation);
+                if let Some((seq, fault)) = answer {
+                    self.answer_fault(seq, &fault, ticket);
+                }
+                return Err(end);
+            }
+        };
+        if !authentic {
+            self.answer_fault(call.seq, &Fault::InvalidSession, ticket);
+            return Err(End::Close(
+                close_code::POLICY,
+                "the token is not this session's",
+            ));
+        }
+        if !*login_confirmed {
+            match methods::confirm_login(self.server, self.session).await {
+                Ok(()) => *login_confirmed = true,
+                Err(fault) => {
+                    self.answer_fault(call.seq, &fault, ticket);
+                    return match fault {
+                        Fault::Internal => Ok(None),
+                        _ => Err(End::Close(close_code::POLICY, "the login is not valid")),
+                    };
+                }
+            }
+        }
+        Ok(Some((call, ticket)))
+    }
+
+    async fn work(&self, call: Call, ticket: Ticket<'a>) -> (Outcome, Ticket<'a>) {
+        (
+            methods::answer(self.server, self.session, call).await,
+            ticket,
+        )
+    }
+
+    fn deliver(&self, outcome: Outcome, ticket: Ticket<'a>) -> Result<(), End> {
+        match outcome {
+            Outcome::Reply(reply) => {
+                self.post(Outgoing::Reply(reply, ticket));
+                Ok(())
+            }
+            Outcome::Drop => Err(End::Drop("a test asked for it")),
+        }
+    }
+
+    fn answer_fault(&self, seq: u64, fault: &Fault, ticket: Ticket<'a>) {
+        let reply = fault.reply(self.server, self.session.language, seq);
+        self.post(Outgoing::Reply(reply, ticket));
+    }
+
+    fn post(&self, outgoing: Outgoing<'a>) {
+        // It fails when the writing half has ended, which ends this half too.
+        let _ = self.outbox.send(Box::new(outgoing));
+    }
+}
+
+/// The writing half of a session: seals what there is, and flushes once for all of it.
+async fn transmit(
+    server: &Server,
+    language: Language,
+    mut sealer: Sealer,
+    sink: &mut Sink,
+    mut inbox: mpsc::UnboundedReceiver<Box<Outgoing<'_>>>,
+) -> End {
+    let mut buffer = BytesMut::new();
+    let mut written = Vec::new();
+    while let Some(first) = inbox.recv().await {
+        let mut next = Some(first);
+        while let Some(outgoing) = next {
+            let message = match *outgoing {
+                Outgoing::Ping => Message::Ping(Bytes::new()),
+                Outgoing::Reply(reply, ticket) => {
+                    written.push(ticket);
+                    match seal(server, language, &mut sealer, reply, &mut buffer) {
+                        Ok(message) => message,
+                        Err(end) => return end,
+                    }
+                }
+            };
+            if sink.feed(message).await.is_err() {
+                return End::Drop("the peer went away");
+            }
+            next = inbox.try_recv().ok();
+        }
+        if sink.flush().await.is_err() {
+            return End::Drop("the peer went away");
+        }
+        written.clear();
+        if sealer.packets_used() >= server.config.max_packets_per_key {
+            return End::EXHAUSTED;
+        }
+    }
+    End::Drop("the reading half has ended")
+}

@@ -1,0 +1,426 @@
+//! The program itself: its commands, its exit codes, its ready line, its signals, its log.
+
+mod common;
+
+use std::{
+    path::Path,
+    process::{Output, Stdio},
+    sync::Arc,
+};
+
+use common::{Login, Peer, Received, Socket, within};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use skyline_protocol::{IdentityPublicKey, LicenseKey, methods::StartSessionResponse};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    net::TcpStream,
+    process::{Child, Command},
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
+};
+
+const PLAN: &str = "telepower.licensePlan.release.quarterly";
+
+/// A folder with a database, an identity key and a product.
+struct Installation {
+    folder: TempDir,
+    identity: IdentityPublicKey,
+}
+
+impl Installation {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let printed = succeed(folder.path(), &["keygen", "identity.key"]).await;
+        let identity = printed.trim_end().parse().unwrap();
+        assert_eq!(printed.len(), 65, "the public key in hex, one line");
+        succeed(folder.path(), &["product", "set", "telepower"]).await;
+        Self { folder, identity }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    async fn license(&self) -> LicenseKey {
+        let issue = ["license", "issue", "--product", "telepower", "--plan", PLAN];
+        succeed(self.path(), &issue)
+            .await
+            .trim_end()
+            .parse()
+            .unwrap()
+    }
+
+    async fn serve(&self, options: &[&str]) -> Running {
+        let always = ["serve", "--listen", "127.0.0.1:0", "--test-hooks"];
+        let mut child = command(self.path())
+            .args(always)
+            .args(options)
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut ready = String::new();
+        within(output.read_line(&mut ready)).await.unwrap();
+        let url = ready
+            .strip_prefix("listening on ")
+            .and_then(|rest| rest.strip_suffix("/ws\n"))
+            .unwrap_or_else(|| panic!("not the ready line: {ready:?}"));
+        let (scheme, address) = url.split_once("://").unwrap();
+        Running {
+            scheme: scheme.to_owned(),
+            address: address.parse().unwrap(),
+            output,
+            child,
+        }
+    }
+}
+
+/// A server process.
+struct Running {
+    scheme: String,
+    address: std::net::SocketAddr,
+    output: BufReader<tokio::process::ChildStdout>,
+    child: Child,
+}
+
+impl Running {
+    async fn peer(&self, installation: &Installation) -> Peer {
+        let socket = Socket::open(self.address).await;
+        socket.shake_hands(&installation.identity).await
+    }
+
+    async fn signal(&self, name: &str) {
+        let id = self.child.id().unwrap().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status().await;
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits for the end; gives the exit code and the log.
+    async fn end(mut self) -> (Option<i32>, String) {
+        let mut log = String::new();
+        let mut errors = self.child.stderr.take().unwrap();
+        within(errors.read_to_string(&mut log)).await.unwrap();
+        let status = within(self.child.wait()).await.unwrap();
+        let mut rest = String::new();
+        within(self.output.read_to_string(&mut rest)).await.unwrap();
+        assert_eq!(rest, "", "nothing follows the ready line");
+        (status.code(), log)
+    }
+}
+
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skyline-server"));
+    command
+        .current_dir(folder)
+        .env_clear()
+        .env("SKYLINE_DATABASE", "skyline.db")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+async fn run(folder: &Path, arguments: &[&str]) -> Output {
+    within(command(folder).args(arguments).output())
+        .await
+        .unwrap()
+}
+
+async fn succeed(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments).await;
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    assert_eq!(errors, "");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn fail(folder: &Path, code: i32, arguments: &[&str]) -> String {
+    let output = run(folder, arguments).await;
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+    assert!(output.stdout.is_empty());
+    errors
+}
+
+#[tokio::test]
+async fn every_mistake_of_the_administrator_is_told_in_one_line() {
+    let installation = Installation::new().await;
+    let folder = installation.path();
+    let issue = ["license", "issue", "--product", "telepower", "--plan", PLAN];
+    let taken = installation.license().await;
+    std::fs::write(
+        folder.join("not-a-database"),
+        "something else, and long enough",
+    )
+    .unwrap();
+    std::fs::write(folder.join("not-a-key"), "something else").unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let occupied = listener.local_addr().unwrap().to_string();
+    let cases: &[(&[&str], &str)] = &[
+        (&["keygen", "identity.key"], "exists already"),
+        (&["keygen", "no/such/folder/key"], "cannot be used"),
+        (
+            &["license", "list", "--database", "missing.db"],
+            "there is no database",
+        ),
+        (
+            &["license", "list", "--database", "not-a-database"],
+            "cannot be opened",
+        ),
+        (
+            &["license", "issue", "--product", "x", "--plan", PLAN],
+            "no product `x`",
+        ),
+        (
+            &["license", "issue", "--product", "telepower", "--plan", "x"],
+            "no plan `x`",
+        ),
+        (
+            &["license", "show", "BCDFG-HJKMP-QRTVW-XY234-66789"],
+            "no license",
+        ),
+        (
+            &["license", "suspend", "BCDFG-HJKMP-QRTVW-XY234-66789"],
+            "no license",
+        ),
+        (&["license", "show", "nonsense"], "five groups"),
+        (
+            &["serve", "--identity-key", "missing"],
+            "skyline-server keygen missing",
+        ),
+        (&["serve", "--identity-key", "not-a-key"], "64 hex digits"),
+        (
+            &[
+                "serve",
+                "--tls-certificate",
+                "missing",
+                "--tls-key",
+                "missing",
+            ],
+            "missing",
+        ),
+        (&["serve", "--log", "==="], "log filter"),
+        (&["serve", "--listen", &occupied], "cannot listen"),
+    ];
+    for (arguments, expected) in cases {
+        let errors = fail(folder, 1, arguments).await;
+        let last = errors.trim_end().lines().last().unwrap();
+        assert!(
+            last.contains("error: ") && last.contains(expected),
+            "{arguments:?}: {errors}"
+        );
+    }
+    let again = [&issue[..], &["--key", taken.expose()]].concat();
+    let errors = fail(folder, 1, &again).await;
+    assert!(errors.contains("exists already") && !errors.contains(taken.expose()));
+    for usage in [
+        &["serve", "--listen", "nowhere"][..],
+        &["license"],
+        &["product", "set", "x", "--minimum-version", "seven"],
+        &["nonsense"],
+        &[],
+    ] {
+        fail(folder, 2, usage).await;
+    }
+}
+
+#[tokio::test]
+async fn licenses_are_issued_listed_shown_suspended_and_resumed() {
+    let installation = Installation::new().await;
+    let folder = installation.path();
+    let set = ["product", "set", "telepower", "--minimum-version", "7.0"];
+    succeed(folder, &set).await;
+    let url = [
+        "product",
+        "set",
+        "telepower",
+        "--update-url",
+        "https://updates.example",
+    ];
+    let product = succeed(folder, &url).await;
+    assert!(
+        product.contains("7.0"),
+        "what is not named stays: {product}"
+    );
+    let chosen = LicenseKey::generate();
+    let issue = ["license", "issue", "--product", "telepower", "--plan", PLAN];
+    let limits = ["--limit", "a.b=7", "--limit", "c=-1"];
+    let typed = chosen.expose().to_lowercase();
+    let printed = succeed(folder, &[&issue[..], &limits, &["--key", &typed]].concat()).await;
+    assert_eq!(printed, format!("{}\n", chosen.expose()));
+    let random = installation.license().await;
+
+    let list = succeed(folder, &["license", "list"]).await;
+    let lines: Vec<_> = list.lines().collect();
+    assert_eq!(lines.len(), 3);
+    assert!(lines[1].starts_with(chosen.expose()) && lines[2].starts_with(random.expose()));
+    let none = succeed(folder, &["license", "list", "--product", "other"]).await;
+    assert_eq!(none.lines().count(), 1);
+
+    let shown = succeed(folder, &["license", "show", chosen.expose()]).await;
+    for line in ["status: issued", "limit: a.b=7", "limit: c=-1"] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}: {shown}");
+    }
+    let suspended = succeed(folder, &["license", "suspend", chosen.expose()]).await;
+    assert_eq!(suspended, "status: suspended\n");
+    let resumed = succeed(folder, &["license", "resume", chosen.expose()]).await;
+    assert_eq!(resumed, "status: issued\n");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_database_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let installation = Installation::new().await;
+    let metadata = std::fs::metadata(installation.path().join("skyline.db")).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_terminated_server_answers_its_calls_and_a_new_one_remembers_everything() {
+    let installation = Installation::new().await;
+    let login = Login::new(&installation.license().await);
+    let delay = b"\x81\xacmilliseconds\xcd\x01\xf4";
+    for (round, signal) in ["TERM", "INT"].into_iter().enumerate() {
+        let running = installation
+            .serve(&["--identity-key", "identity.key"])
+            .await;
+        assert_eq!(running.scheme, "ws");
+        let mut peer = running.peer(&installation).await;
+        let times = [(1_000, 0), (2_000, 1_000)][round];
+        let answer = peer.log_in(&login.at(times.0, times.1)).await.expect_ok();
+        let session: StartSessionResponse = answer.payload();
+        assert_eq!(session.is_activated_now, round == 0);
+        peer.send("test.delay", Some(delay)).await;
+        peer.call("test.echo", Some(b"\x05")).await.expect_ok();
+        running.signal(signal).await;
+        peer.answer().await.expect_ok();
+        assert!(matches!(
+            peer.socket.receive().await,
+            Received::Closed(1001)
+        ));
+        let (code, log) = running.end().await;
+        assert_eq!(code, Some(0), "{log}");
+    }
+    let folder = installation.path();
+    let shown = ["license", "show", login.request.license_key.expose()];
+    let shown = succeed(folder, &shown).await;
+    assert!(shown.contains("status: active"), "{shown}");
+    assert!(!folder.join("skyline.db-wal").exists(), "one file is left");
+}
+
+#[tokio::test]
+async fn an_admin_works_beside_the_running_server() {
+    let installation = Installation::new().await;
+    let key = installation.license().await;
+    let running = installation.serve(&[]).await;
+    let mut peer = running.peer(&installation).await;
+    peer.log_in(&Login::new(&key)).await.expect_ok();
+    peer.call("get-limits", None).await.expect_ok();
+    succeed(installation.path(), &["license", "suspend", key.expose()]).await;
+    peer.call("get-limits", None)
+        .await
+        .expect("LICENSE_SUSPENDED");
+    let late = installation.license().await;
+    let mut other = running.peer(&installation).await;
+    other.log_in(&Login::new(&late)).await.expect_ok();
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_log_of_a_whole_session() {
+    let installation = Installation::new().await;
+    let running = installation.serve(&["--log", "trace"]).await;
+    let login = Login::new(&installation.license().await);
+    let mut peer = running.peer(&installation).await;
+    peer.log_in(&login).await.expect_ok();
+    peer.call("get-limits", None).await.expect_ok();
+    peer.call("send-event", Some(b"\x80"))
+        .await
+        .expect("BAD_REQUEST");
+    peer.call("no-such-method", None)
+        .await
+        .expect("UNKNOWN_METHOD");
+    let mut breach = running.peer(&installation).await;
+    breach
+        .log_in(&login.at(2_000, 17))
+        .await
+        .expect("INTEGRITY_BREACH");
+    let unknown = Login::new(&LicenseKey::generate());
+    let mut stranger = running.peer(&installation).await;
+    stranger.log_in(&unknown).await.expect("LICENSE_NOT_FOUND");
+    let token = peer.token.clone().unwrap();
+    let session_key = peer.session_key.clone();
+    drop(peer);
+    running.signal("TERM").await;
+    let (code, log) = running.end().await;
+    assert_eq!(code, Some(0));
+    assert!(log.contains("login accepted"), "the log is there: {log}");
+    let seed = std::fs::read_to_string(installation.path().join("identity.key")).unwrap();
+    for secret in [
+        login.request.license_key.expose(),
+        unknown.request.license_key.expose(),
+        &token,
+        &session_key,
+        seed.trim_end(),
+    ] {
+        assert!(!log.contains(secret), "a secret is in the log");
+    }
+}
+
+#[tokio::test]
+async fn wss_is_spoken_with_a_certificate() {
+    let installation = Installation::new().await;
+    let folder = installation.path();
+    let authority_key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = authority.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(authority, authority_key);
+    let server_key = KeyPair::generate().unwrap();
+    let names = vec!["localhost".to_owned()];
+    let certificate = CertificateParams::new(names).unwrap();
+    let certificate = certificate.signed_by(&server_key, &issuer).unwrap();
+    std::fs::write(folder.join("certificate.pem"), certificate.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), server_key.serialize_pem()).unwrap();
+    let tls = [
+        "--tls-certificate",
+        "certificate.pem",
+        "--tls-key",
+        "key.pem",
+    ];
+    let running = installation.serve(&tls).await;
+    assert_eq!(running.scheme, "wss");
+
+    let mut roots = RootCertStore::empty();
+    roots.add(root.der().clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let tcp = within(TcpStream::connect(running.address)).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, tcp);
+    let stream = within(stream).await.unwrap();
+    let opened = tokio_tungstenite::client_async("wss://localhost/ws", stream);
+    let (mut socket, _) = within(opened).await.unwrap();
+    within(futures_util::SinkExt::send(
+        &mut socket,
+        tokio_tungstenite::tungstenite::Message::text("not a hello"),
+    ))
+    .await
+    .unwrap();
+    let answer = within(futures_util::StreamExt::next(&mut socket)).await;
+    assert!(answer.unwrap().unwrap().is_close());
+
+    // A certificate without its own key is told at the start.
+    let stranger_key = KeyPair::generate().unwrap();
+    std::fs::write(folder.join("key.pem"), stranger_key.serialize_pem()).unwrap();
+    let errors = fail(folder, 1, &[&["serve"][..], &tls].concat()).await;
+    assert!(errors.contains("TLS"), "{errors}");
+}
