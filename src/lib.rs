@@ -22,6 +22,8 @@ mod session;
 mod state;
 mod transport;
 
+pub use bytes::Bytes;
+pub use jiff::civil::Date;
 pub use skyline_protocol::handshake::KeyDerivation;
 pub use skyline_protocol::identity::IdentityPublicKey;
 pub use skyline_protocol::license_key::LicenseKey;

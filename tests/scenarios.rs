@@ -30,6 +30,17 @@ const LONG: Delay = Delay {
     milliseconds: 50_000,
 };
 
+/// What `test.events` gives.
+#[derive(Deserialize)]
+struct Stored {
+    event: String,
+    data: Value,
+}
+
+async fn events(client: &Client) -> Vec<Stored> {
+    soon(client.call("test.events", &())).await.unwrap()
+}
+
 async fn echo(client: &Client, value: &Value) -> Value {
     soon(client.call("test.echo", value)).await.unwrap()
 }
@@ -168,27 +179,25 @@ async fn limits_are_read() {
 
 #[tokio::test]
 async fn an_event_is_stored() {
-    #[derive(Deserialize, Serialize, PartialEq, Debug)]
-    struct Navigation {
-        to: String,
-    }
-    #[derive(Deserialize)]
-    struct Stored {
-        event: String,
-        data: Navigation,
-    }
     let server = Server::start();
     let client = server.owner().connect().await;
-    let data = Navigation {
-        to: "/account-manager".to_owned(),
-    };
+    let data = Value::Map(vec![
+        (Value::from("to"), Value::from("/account-manager")),
+        (
+            Value::from("from"),
+            Value::Map(vec![(
+                Value::from("visits"),
+                Value::from(vec![Value::from(3)]),
+            )]),
+        ),
+    ]);
     soon(client.send_event("app.navigation", &data))
         .await
         .unwrap();
-    let events: Vec<Stored> = soon(client.call("test.events", &())).await.unwrap();
-    assert_eq!(events.len(), 1);
+    let stored = events(&client).await;
+    assert_eq!(stored.len(), 1);
     assert_eq!(
-        (events[0].event.as_str(), &events[0].data),
+        (stored[0].event.as_str(), &stored[0].data),
         ("app.navigation", &data)
     );
 }
@@ -502,8 +511,8 @@ async fn no_secret_reaches_the_log() {
     soon(client.shutdown()).await;
     let mut config = owner.config();
     config.device = Some(device("ANOTHER"));
-    soon(Client::connect(config)).await.unwrap_err();
-    let text = logs::text();
+    let error = soon(Client::connect(config)).await.unwrap_err();
+    let text = logs::text() + &format!("{error} {error:?}");
     assert!(
         text.contains("session open"),
         "the session was logged at all"
@@ -539,6 +548,15 @@ async fn text_of_every_script_survives() {
     ] {
         assert_eq!(echo(&client, &Value::from(text)).await, Value::from(text));
     }
+    let data = Value::Map(vec![(Value::from("куда"), Value::from("שלום 🦀"))]);
+    soon(client.send_event("приложение.переход", &data))
+        .await
+        .unwrap();
+    let stored = events(&client).await;
+    assert_eq!(
+        (stored[0].event.as_str(), &stored[0].data),
+        ("приложение.переход", &data)
+    );
     let error = soon(client.call::<_, ()>("несуществующий", &()))
         .await
         .unwrap_err();
