@@ -1,0 +1,90 @@
+import Foundation
+import Skyline
+import XCTest
+
+/// How Swift values become payloads and answers become Swift values.
+final class CallsTests: ServerTestCase {
+    func testAnAnswerOfAnotherTypeIsAnErrorThatSaysWhere() async throws {
+        struct Expected: Decodable, Sendable {
+            struct Item: Decodable, Sendable { let name: Int }
+            let items: [Item]
+        }
+        let (_, client) = try await connectedClient()
+
+        let error = try await failure {
+            try await client.call("test.echo", ["items": [["name": "one"]]], as: Expected.self)
+        }
+
+        XCTAssertEqual(error.code, .payload)
+        XCTAssertTrue(error.message.contains("items"), error.message)
+        XCTAssertTrue(error.message.contains("name"), error.message)
+    }
+
+    func testNoAnswerIsReadAsAnOptionalAndNothingElse() async throws {
+        let (_, client) = try await connectedClient()
+
+        let nothing = try await client.call("test.echo", as: String?.self)
+        let error = try await failure { try await client.call("test.echo", as: String.self) }
+
+        XCTAssertNil(nothing)
+        XCTAssertEqual(error.code, .payload)
+    }
+
+    func testTheTypeOfAnAnswerIsInferred() async throws {
+        let (_, client) = try await connectedClient()
+        let answer: [String: [Int]] = try await client.call("test.echo", ["a": [1, 2]])
+        XCTAssertEqual(answer, ["a": [1, 2]])
+    }
+
+    func testWhatJSONCannotSayIsAnErrorAndTheClientGoesOn() async throws {
+        let (_, client) = try await connectedClient()
+
+        let unwritable = try await failure { try await client.echo([Double.nan]) }
+        let statusPayload = try await failure {
+            try await client.sendEvent("an.event", ["not", "a", "map"])
+        }
+
+        XCTAssertEqual(unwritable.code, .payload)
+        XCTAssertEqual(statusPayload.code, .payload)
+        let answer = try await client.echo("still there")
+        XCTAssertEqual(answer, "still there")
+    }
+
+    func testAnEventInMessagePackIsStored() async throws {
+        let (_, client) = try await connectedClient()
+
+        // {"n": 1}
+        try await client.sendEventRaw("an.event", Data([0x81, 0xa1, 0x6e, 0x01]))
+
+        let stored = try await client.call("test.events", as: [StoredEvent<[String: Int]>].self)
+        XCTAssertEqual(stored.map(\.event), ["an.event"])
+        XCTAssertEqual(stored.map(\.data), [["n": 1]])
+    }
+
+    func testARateLimitSaysHowLongToWait() async throws {
+        let (_, client) = try await connectedClient()
+
+        let error = try await failure {
+            try await client.answer(
+                with: AnswerWith(status: "RATE_LIMITED", message: "slowly", retryAfterSeconds: 7))
+        }
+
+        XCTAssertEqual(error.code, .rateLimited)
+        XCTAssertEqual(error.retryAfter, .seconds(7))
+    }
+
+    func testEachStatusHasACodeOfItsOwn() async throws {
+        let (_, client) = try await connectedClient()
+        for code: SkylineError.Code in [
+            .outdatedVersion, .keyBoundToAnotherDevice, .badRequest, .unknownMethod,
+            .licenseNotFound, .licenseExpired, .licenseSuspended, .rateLimited, .internalError,
+        ] {
+            let error = try await failure {
+                try await client.answer(with: AnswerWith(status: code.rawValue, message: "why"))
+            }
+            XCTAssertEqual(error.code, code)
+            XCTAssertEqual(error.status, code.rawValue)
+            XCTAssertEqual(error.serverMessage, "why")
+        }
+    }
+}
