@@ -20,7 +20,7 @@ const NIL: &[u8] = &[0xc0];
 ///
 /// Cloning is cheap and gives another handle of the same session; calls may be made from many
 /// tasks at once, under any executor. Dropping a call's future cancels the call and leaves the
-/// client usable. Dropping the last handle closes the connection.
+/// client usable. Dropping the last handle closes the connection, once the calls in flight are over.
 ///
 /// ```no_run
 /// # async fn example() -> skyline::Result<()> {
@@ -157,7 +157,7 @@ impl Client {
         self.session.call(method, payload, self.deadline).await
     }
 
-    /// The states of the connection, from the present one on. Each stream sees them all.
+    /// The states of the connection, from the present one on. Each stream is read on its own.
     pub fn states(&self) -> StateStream {
         self.session.states()
     }

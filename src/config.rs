@@ -321,7 +321,8 @@ impl ClientConfig {
     }
 }
 
-fn is_loopback(host: &Host<&str>) -> bool {
+/// Whether `host` is this machine, reached without a network.
+pub(crate) fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         // RFC 6761, section 6.3: "localhost" and names below it are loopback.
         Host::Domain(name) => {

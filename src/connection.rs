@@ -11,25 +11,22 @@ mod writing;
 
 pub(crate) use self::writing::unix_seconds;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use once_cell::sync::Lazy;
 use skyline_protocol::SessionToken;
 use skyline_protocol::cipher::SessionKey;
 use skyline_protocol::sequence::InFlight;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::Limits;
 use crate::error::{Error, Result};
-use crate::transport::Socket;
+use crate::transport::{Activity, Socket};
 
 /// How long a peer may be silent before it is asked for a sign of life. Below the 30 s after
 /// which the strictest common middleboxes forget a connection.
@@ -92,8 +89,7 @@ struct Shared {
     token: Mutex<Option<SessionToken>>,
     /// The key is nearly used up: no new request goes over this connection.
     spent: AtomicBool,
-    /// Milliseconds after [`STARTED`] at which the peer last said anything.
-    heard: AtomicU64,
+    activity: Arc<Activity>,
     /// Asks the writer for a ping.
     ping: Notify,
     end: OnceLock<End>,
@@ -101,27 +97,24 @@ struct Shared {
     inline_payloads: bool,
 }
 
-/// An origin for times that fit into an atomic.
-static STARTED: Lazy<Instant> = Lazy::new(Instant::now);
-
 impl Connection {
-    /// Takes a socket over whose handshake is done. `stop` ends the connection from outside;
-    /// `ended` is told how it ended and whether it was retired, after every waiting call has its
-    /// answer.
-    pub(crate) fn start(
+    /// Takes a socket over whose handshake is done. `stop` resolves when the connection is to end,
+    /// and says how. `ended` is told how it ended and whether it was retired, before any waiting
+    /// call has its answer; what it returns is dropped when the socket is closed.
+    pub(crate) fn start<T: Send>(
         socket: Socket,
         key: &SessionKey,
         limits: Limits,
         inline_payloads: bool,
-        stop: CancellationToken,
-        ended: impl FnOnce(&End, bool) + Send + 'static,
+        stop: impl Future<Output = End> + Send + 'static,
+        ended: impl FnOnce(&End, bool) -> T + Send + 'static,
     ) -> Self {
         let (requests, queue) = mpsc::channel(limits.calls_in_flight);
         let shared = Arc::new(Shared {
             in_flight: Mutex::new(InFlight::new()),
             token: Mutex::new(None),
             spent: AtomicBool::new(false),
-            heard: AtomicU64::new(now()),
+            activity: socket.get_ref().activity(),
             ping: Notify::new(),
             end: OnceLock::new(),
             limits,
@@ -134,12 +127,15 @@ impl Connection {
             let (mut sink, mut stream) = socket.split();
             let end = tokio::select! {
                 biased;
-                () = stop.cancelled() => End::Closed,
+                end = stop => end,
                 end = reading::read_all(&mut stream, opener, &task) => end,
                 end = writing::write_all(&mut sink, &mut queue, sealer, &task) => end,
                 end = watch_silence(&task) => end,
             };
-            // A breach closes at once, without a word; ciphers and socket go with this block.
+            tracing::debug!(?end, "connection ended");
+            let open = ended(&end, task.spent.load(Ordering::Acquire));
+            task.finish(&mut queue, &end);
+            // A breach closes at once, without a word.
             if matches!(end, End::Closed) {
                 let close = async {
                     let _ = sink.send(Message::Close(None)).await;
@@ -147,9 +143,11 @@ impl Connection {
                 let _ = tokio::time::timeout(CLOSE_DEADLINE, close).await;
             }
             drop((sink, stream));
-            tracing::debug!(?end, "connection ended");
-            task.finish(queue, &end);
-            ended(&end, task.spent.load(Ordering::Acquire));
+            drop(open);
+            // A caller may have had its place in the queue when it closed, and still fills it.
+            while let Some(outgoing) = queue.recv().await {
+                task.decline(outgoing, &end);
+            }
         });
         Self { requests, shared }
     }
@@ -168,8 +166,17 @@ impl Connection {
     }
 
     /// Gives the token that every request from now on carries.
-    pub(crate) fn set_token(&self, token: SessionToken) {
-        *self.shared.token() = Some(token);
+    ///
+    /// # Errors
+    ///
+    /// How the connection ended, when it has: a token must not outlive it.
+    pub(crate) fn set_token(&self, token: SessionToken) -> Result<(), End> {
+        let mut place = self.shared.token();
+        if let Some(end) = self.shared.end.get() {
+            return Err(end.clone());
+        }
+        *place = Some(token);
+        Ok(())
     }
 
     /// Whether new requests need another connection because this one's key is nearly used up.
@@ -198,32 +205,29 @@ impl Shared {
         }
     }
 
-    fn heard_now(&self) {
-        self.heard.store(now(), Ordering::Relaxed);
-    }
-
-    fn silence(&self) -> Duration {
-        Duration::from_millis(now().saturating_sub(self.heard.load(Ordering::Relaxed)))
-    }
-
-    /// Answers everybody who waits. Nobody can queue behind: the queue is closed first.
-    fn finish(&self, mut queue: mpsc::Receiver<Outgoing>, end: &End) {
-        self.token().take();
-        // Set before the queue closes: a sender that finds it closed reads the reason here.
+    /// Wipes the token and answers everybody who waits.
+    fn finish(&self, queue: &mut mpsc::Receiver<Outgoing>, end: &End) {
+        // Set first: whoever comes later, with a token or a request, reads it.
         let _ = self.end.set(end.clone());
+        self.token().take();
         queue.close();
         for waiting in self.in_flight().drain() {
             let _ = waiting.send(Answer::Failed(end.error(true)));
         }
-        let moves_on = self.spent.load(Ordering::Acquire) && !matches!(end, End::Breach(_));
         while let Ok(outgoing) = queue.try_recv() {
-            let answer = if moves_on {
-                Answer::Unsent
-            } else {
-                Answer::Failed(end.error(false))
-            };
-            let _ = outgoing.answer.send(answer);
+            self.decline(outgoing, end);
         }
+    }
+
+    /// Answers a request that was not written.
+    fn decline(&self, outgoing: Outgoing, end: &End) {
+        let moves_on = self.spent.load(Ordering::Acquire) && !matches!(end, End::Breach(_));
+        let answer = if moves_on {
+            Answer::Unsent
+        } else {
+            Answer::Failed(end.error(false))
+        };
+        let _ = outgoing.answer.send(answer);
     }
 }
 
@@ -247,7 +251,7 @@ impl End {
 /// Asks a silent peer for a sign of life, and gives it up when none comes.
 async fn watch_silence(shared: &Shared) -> End {
     loop {
-        let silence = shared.silence();
+        let silence = shared.activity.silence();
         if silence >= SILENCE_LIMIT {
             return End::Lost(format!(
                 "the server said nothing for {} s",
@@ -263,21 +267,18 @@ async fn watch_silence(shared: &Shared) -> End {
     }
 }
 
-fn now() -> u64 {
-    u64::try_from(STARTED.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use skyline_protocol::handshake::KeyDerivation;
     use skyline_protocol::handshake::{ClientHandshake, ServerHandshake};
     use skyline_protocol::identity::IdentityKeyPair;
-    use tokio::io::DuplexStream;
+    use tokio::io::{AsyncWriteExt, DuplexStream};
+    use tokio::time::Instant;
     use tokio_tungstenite::WebSocketStream;
     use tokio_tungstenite::tungstenite::protocol::Role;
 
     use super::*;
-    use crate::transport::ByteStream;
+    use crate::transport::Watched;
 
     /// A connection in the clock of the test, the peer's end of it, and how it ends.
     async fn connection() -> (
@@ -294,11 +295,11 @@ mod tests {
             .unwrap();
 
         let (near, far) = tokio::io::duplex(1 << 16);
-        let near: Box<dyn ByteStream> = Box::new(near);
+        let near = Watched::new(near);
         let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
         let peer = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
         let (end, ended) = oneshot::channel();
-        let (limits, stop) = (Limits::default(), CancellationToken::new());
+        let (limits, stop) = (Limits::default(), std::future::pending());
         let connection = Connection::start(socket, &key, limits, false, stop, move |how, _| {
             let _ = end.send(how.clone());
         });
@@ -330,12 +331,29 @@ mod tests {
         assert!(ended.try_recv().is_err(), "it ended");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_large_packet_on_a_slow_link_is_a_sign_of_life() {
+        let (_connection, peer, mut ended) = connection().await;
+        let mut wire = peer.into_inner();
+        // The head of a binary frame of 64 KiB (RFC 6455, section 5.2), then a byte at a time.
+        wire.write_all(&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0])
+            .await
+            .unwrap();
+        for _ in 0..20 {
+            tokio::time::sleep(SILENCE_LIMIT / 2).await;
+            wire.write_all(&[0]).await.unwrap();
+        }
+        assert!(ended.try_recv().is_err(), "it ended");
+    }
+
     #[tokio::test]
     async fn the_token_is_wiped_when_the_connection_ends() {
         let (connection, peer, ended) = connection().await;
-        connection.set_token(SessionToken::generate());
+        connection.set_token(SessionToken::generate()).unwrap();
         drop(peer);
         ended.await.unwrap();
+        assert!(connection.shared.token().is_none());
+        connection.set_token(SessionToken::generate()).unwrap_err();
         assert!(connection.shared.token().is_none());
     }
 }

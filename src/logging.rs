@@ -7,9 +7,9 @@
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use once_cell::sync::OnceCell;
 use tracing::field::{Field, Visit};
@@ -19,6 +19,12 @@ use tracing::{Event, Level, Metadata, Subscriber};
 /// How many records may wait for the sink. At trace level a session writes tens of records a
 /// second; a thousand cover a stall of the host's logger without holding notable memory.
 const QUEUE_RECORDS: usize = 1024;
+
+/// How long [`halt`] waits for a delivery: a healthy logger takes far less.
+const HALT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How often it looks whether the delivery is over; a process that ends can spare a millisecond.
+const HALT_RETRY: Duration = Duration::from_millis(1);
 
 /// Records of this crate and the protocol crate; those of other crates are not ours to hand out.
 const TARGET_PREFIX: &str = "skyline";
@@ -42,7 +48,7 @@ static VERBOSITY: AtomicUsize = AtomicUsize::new(0);
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 static HALTED: AtomicBool = AtomicBool::new(false);
 /// The process that has the delivering thread. In a fork of it the locks above may be held by a
-/// thread that does not exist there, so nothing here touches them.
+/// thread that does not exist there, so nothing here touches them then.
 static PROCESS: OnceCell<u32> = OnceCell::new();
 
 fn usable() -> bool {
@@ -70,6 +76,9 @@ pub(crate) fn set_sink(level: Level, deliver: Deliver) {
 
 /// Changes from which level on records are delivered.
 pub(crate) fn set_level(level: Level) {
+    if !usable() {
+        return;
+    }
     VERBOSITY.store(verbosity(&level), Ordering::Release);
     tracing::callsite::rebuild_interest_cache();
 }
@@ -85,14 +94,24 @@ pub(crate) fn clear_sink() {
 }
 
 /// Takes the sink away for good. The host's object is leaked, not dropped: dropping it would call
-/// into the host once more.
+/// into the host once more. Waits for the delivery under way, for [`HALT_DEADLINE`] at the most:
+/// the host's logger may be stuck, and the end of a process must not hang.
 pub(crate) fn halt() {
     if !usable() {
         return;
     }
     HALTED.store(true, Ordering::Release);
     VERBOSITY.store(0, Ordering::Release);
-    std::mem::forget(sink().take());
+    let deadline = Instant::now() + HALT_DEADLINE;
+    while Instant::now() < deadline {
+        match SINK.try_lock() {
+            Ok(mut sink) => return std::mem::forget(sink.take()),
+            Err(TryLockError::Poisoned(sink)) => {
+                return std::mem::forget(sink.into_inner().take());
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(HALT_RETRY),
+        }
+    }
 }
 
 fn sink() -> MutexGuard<'static, Option<Deliver>> {
@@ -160,6 +179,9 @@ impl Subscriber for Forwarder {
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
 
     fn event(&self, event: &Event<'_>) {
+        if !usable() {
+            return;
+        }
         let mut text = Text(String::new());
         event.record(&mut text);
         let since_epoch = SystemTime::now()

@@ -39,7 +39,7 @@ const NEVER: i64 = 0;
 pub(crate) struct LoginRecord {
     path: PathBuf,
     authentication_key: Zeroizing<[u8; 32]>,
-    _lock: File,
+    lock: File,
 }
 
 impl LoginRecord {
@@ -75,7 +75,7 @@ impl LoginRecord {
         Ok(Self {
             path: path.with_extension("login"),
             authentication_key: authentication_key(license_key, device),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -118,6 +118,14 @@ impl LoginRecord {
             .expect("HMAC takes a key of any length (RFC 2104, section 2)");
         mac.update(bytes);
         mac
+    }
+}
+
+impl Drop for LoginRecord {
+    fn drop(&mut self) {
+        // Closing the file would not do: a process forked meanwhile holds a copy of it, and the
+        // lock with it.
+        let _ = self.lock.unlock();
     }
 }
 
@@ -244,6 +252,8 @@ mod tests {
         let mut second = std::pin::pin!(second);
         let early = tokio::time::timeout(LOCK_RETRY * 3, second.as_mut()).await;
         assert!(early.is_err(), "the lock was given twice");
+        // As a process forked meanwhile would have.
+        let _copy = held.lock.try_clone().unwrap();
         drop(held);
         let late = tokio::time::timeout(Duration::from_secs(5), second).await;
         late.expect("the lock was let go").unwrap();

@@ -16,6 +16,7 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 
@@ -101,6 +102,13 @@ pub(crate) async fn blocking<T: Send + 'static>(
             maybe_executed: true,
         }),
     }
+}
+
+/// The moment after `time` has passed, or in 30 years if that is sooner: the clock cannot tell
+/// moments as far as [`Duration::MAX`], which some use for "never".
+pub(crate) fn instant_after(time: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    Instant::now() + time.min(FAR)
 }
 
 /// A task that ends when nobody waits for it any more.

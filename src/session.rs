@@ -5,12 +5,13 @@ mod lifeline;
 mod login;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::Instant;
 
 pub(crate) use self::lifeline::Lifeline;
 pub use self::lifeline::{ConnectionState, StateStream};
@@ -29,13 +30,23 @@ const WAITING_FOR_THE_ANSWER: &str = "waiting for the answer";
 pub(crate) struct Session {
     settings: Arc<Settings>,
     lifeline: Arc<Lifeline>,
-    /// The connection in use and what the server said at its login.
-    current: Mutex<(Arc<Connection>, SessionInfo)>,
-    /// Held while the client moves to a fresh connection, so that only one call does it.
-    moving: tokio::sync::Mutex<()>,
+    current: Arc<Mutex<Current>>,
     calls: Semaphore,
     bytes: Arc<Semaphore>,
 }
+
+/// What changes when the client moves to a fresh connection.
+#[derive(Debug)]
+struct Current {
+    connection: Arc<Connection>,
+    /// What the server said at the login.
+    info: SessionInfo,
+    /// The move that is under way, for all who wait for it. It is nobody's own: a call that gives
+    /// up does not stop it.
+    moving: Option<Move>,
+}
+
+type Move = Shared<BoxFuture<'static, Result<Arc<Connection>>>>;
 
 impl Session {
     /// Connects and logs in.
@@ -44,18 +55,22 @@ impl Session {
         let lifeline = Arc::new(Lifeline::new());
         let limits = settings.config.limits;
         let (connection, info) = login::open(&settings, &lifeline).await?;
+        let connection = Arc::new(connection);
         Ok(Self {
             settings,
             lifeline,
-            current: Mutex::new((Arc::new(connection), info)),
-            moving: tokio::sync::Mutex::new(()),
+            current: Arc::new(Mutex::new(Current {
+                connection,
+                info,
+                moving: None,
+            })),
             calls: Semaphore::new(limits.calls_in_flight),
             bytes: Arc::new(Semaphore::new(limits.bytes_in_flight)),
         })
     }
 
     pub(crate) fn info(&self) -> SessionInfo {
-        self.current().1
+        lock(&self.current).info.clone()
     }
 
     pub(crate) fn default_deadline(&self) -> Duration {
@@ -80,9 +95,7 @@ impl Session {
         // Only making the timer needs the runtime; any executor may poll it.
         let timer = {
             let _runtime = handle.enter();
-            // A deadline too far for the clock is none at all; 30 years will do.
-            const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
-            tokio::time::sleep_until(Instant::now() + deadline.min(FAR))
+            tokio::time::sleep_until(runtime::instant_after(deadline))
         };
         tokio::select! {
             biased;
@@ -118,9 +131,8 @@ impl Session {
                 timestamp: None,
                 answer,
             };
-            queued.store(true, Ordering::Relaxed);
             match connection.send(outgoing).await {
-                Ok(()) => {}
+                Ok(()) => queued.store(true, Ordering::Relaxed),
                 Err(End::Closed) if connection.is_spent() => continue,
                 Err(end) => return Err(end.error(false)),
             }
@@ -128,7 +140,7 @@ impl Session {
                 Ok(Answer::Ok(payload)) => return Ok(payload),
                 Ok(Answer::Failed(error)) => return Err(error),
                 Ok(Answer::Unsent) => queued.store(false, Ordering::Relaxed),
-                // The runtime came to rest while the call was waiting.
+                // The task of the connection is gone without a word: it cannot be but by a defect.
                 Err(_) => {
                     return Err(Error::ShutDown {
                         maybe_executed: true,
@@ -160,41 +172,61 @@ impl Session {
     /// The connection for a new request: the current one, or a fresh one in place of one whose
     /// key is nearly used up.
     async fn connection(&self) -> Result<Arc<Connection>> {
-        let (connection, _) = self.current();
-        if !connection.is_spent() {
-            return Ok(connection);
-        }
-        let _moving = self.moving.lock().await;
-        // Another call may have done it meanwhile.
-        let (connection, _) = self.current();
-        if !connection.is_spent() {
-            return Ok(connection);
-        }
-        let (settings, lifeline) = (self.settings.clone(), self.lifeline.clone());
-        let (fresh, info) =
-            runtime::run(async move { login::open(&settings, &lifeline).await }).await?;
-        let fresh = Arc::new(fresh);
-        // What this client's own connecting did stays true.
-        let info = SessionInfo {
-            is_activated_now: self.info().is_activated_now,
-            ..info
+        let moving = {
+            let mut current = lock(&self.current);
+            if !current.connection.is_spent() {
+                return Ok(current.connection.clone());
+            }
+            match &current.moving {
+                Some(moving) => moving.clone(),
+                None => current.moving.insert(self.start_moving()?).clone(),
+            }
         };
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = (fresh.clone(), info);
-        Ok(fresh)
+        moving.await
     }
 
-    fn current(&self) -> (Arc<Connection>, SessionInfo) {
-        self.current
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Opens a fresh connection and puts it in the current one's place.
+    fn start_moving(&self) -> Result<Move> {
+        let settings = self.settings.clone();
+        let lifeline = self.lifeline.clone();
+        let current = self.current.clone();
+        let task = runtime::handle()?.spawn(async move {
+            let opened = login::open(&settings, &lifeline).await;
+            let mut current = lock(&current);
+            current.moving = None;
+            let (connection, info) = opened?;
+            current.connection = Arc::new(connection);
+            // What this client's own connecting did stays true.
+            let is_activated_now = current.info.is_activated_now;
+            current.info = SessionInfo {
+                is_activated_now,
+                ..info
+            };
+            Ok(current.connection.clone())
+        });
+        // The task neither panics nor is aborted.
+        let moved = task.map(|joined| {
+            joined.unwrap_or(Err(Error::ShutDown {
+                maybe_executed: false,
+            }))
+        });
+        Ok(moved.boxed().shared())
     }
 
     /// Closes the connection; everything waiting and everything later fails with `ShutDown`.
     pub(crate) async fn shutdown(&self) {
+        // In a forked child there is no thread that would close anything.
+        if runtime::handle().is_err() {
+            return;
+        }
         self.lifeline.stop();
         self.lifeline.stopped().await;
     }
+}
+
+fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
+    // Nothing panics while it is held; were it so, its parts would still be whole.
+    current.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Session {

@@ -23,7 +23,6 @@ pub(super) async fn read_all(
     shared: &Shared,
 ) -> End {
     while let Some(message) = stream.next().await {
-        shared.heard_now();
         let message = match message {
             Ok(message) => message,
             Err(error) => return end_of(error),

@@ -32,18 +32,29 @@ impl Cancellation {
 }
 
 impl Cancellation {
-    /// Awaits `operation` unless `cancellation` comes first; the operation is dropped then.
+    /// Awaits a request to the server unless `cancellation` comes first; it is dropped then.
     pub(super) async fn guard<T>(
         cancellation: Option<Arc<Self>>,
-        operation: impl Future<Output = Result<T>>,
+        request: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        // What was cancelled before it began was not executed; of the rest nobody knows.
+        let maybe_executed = cancellation
+            .as_ref()
+            .is_some_and(|handle| !handle.token.is_cancelled());
+        let cancelled = Err(Error::Cancelled { maybe_executed });
+        Self::unless_cancelled(cancellation, request)
+            .await
+            .unwrap_or(cancelled)
+    }
+
+    /// Awaits `operation`; `None` when `cancellation` came first.
+    pub(super) async fn unless_cancelled<T>(
+        cancellation: Option<Arc<Self>>,
+        operation: impl Future<Output = T>,
+    ) -> Option<T> {
         let Some(cancellation) = cancellation else {
-            return operation.await;
+            return Some(operation.await);
         };
-        tokio::select! {
-            biased;
-            () = cancellation.token.cancelled() => Err(Error::Cancelled { maybe_executed: true }),
-            result = operation => result,
-        }
+        cancellation.token.run_until_cancelled(operation).await
     }
 }

@@ -22,7 +22,7 @@ pub struct CallOptions {
 /// A session with the licensing server.
 ///
 /// May be used from any thread and any executor. Dropping the last reference closes the
-/// connection; calls in flight fail.
+/// connection when the calls in flight are over.
 #[derive(Debug, uniffi::Object)]
 pub struct Client {
     client: crate::Client,
@@ -137,7 +137,7 @@ impl Client {
         Ok(Cancellation::guard(options.cancellation, call).await?)
     }
 
-    /// The states of the connection, from the present one on. Each stream sees them all.
+    /// The states of the connection, from the present one on. Each stream is read on its own.
     pub fn states(&self) -> Arc<StateStream> {
         StateStream::new(self.client.states())
     }

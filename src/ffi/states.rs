@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::{Cancellation, Failure, FailureDetails};
+use crate::error::Error;
 
 /// The state of a client's connection.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
@@ -61,10 +62,13 @@ impl StateStream {
         &self,
         cancellation: Option<Arc<Cancellation>>,
     ) -> Result<Option<ConnectionState>, Failure> {
-        let next = async {
-            let mut states = self.states.lock().await;
-            Ok(states.next().await.map(Into::into))
-        };
-        Ok(Cancellation::guard(cancellation, next).await?)
+        let next = async { self.states.lock().await.next().await };
+        match Cancellation::unless_cancelled(cancellation, next).await {
+            Some(state) => Ok(state.map(Into::into)),
+            None => Err(Error::Cancelled {
+                maybe_executed: false,
+            }
+            .into()),
+        }
     }
 }

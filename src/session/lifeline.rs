@@ -1,6 +1,8 @@
 //! What outlives a single connection: the end of the client, the latch of a breach, and the state
 //! that the application watches.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -84,14 +86,18 @@ impl Lifeline {
         }
     }
 
-    /// Cancelled when the client stops; ends its connections.
-    pub(crate) fn stop_token(&self) -> CancellationToken {
-        self.stop.clone()
+    /// Resolves when the client is finished, and says how its connections end then.
+    pub(crate) async fn over(self: Arc<Self>) -> End {
+        self.stop.cancelled().await;
+        match &*self.states.borrow() {
+            ConnectionState::Closed(Some(breach)) => End::Breach(breach.clone()),
+            _ => End::Closed,
+        }
     }
 
     /// Ends the client.
     pub(crate) fn stop(&self) {
-        self.close(None);
+        self.set(ConnectionState::Closed(None));
         self.stop.cancel();
     }
 
@@ -102,8 +108,10 @@ impl Lifeline {
         let _ = open.wait_for(|open| *open == 0).await;
     }
 
-    pub(crate) fn connection_opened(&self) {
+    /// Counts a connection as open until the returned value is dropped.
+    pub(crate) fn count_connection(self: &Arc<Self>) -> OpenConnection {
         self.open.send_modify(|open| *open += 1);
+        OpenConnection(self.clone())
     }
 
     /// A login succeeded.
@@ -121,28 +129,35 @@ impl Lifeline {
             }
             End::Lost(_) | End::Closed => {}
         }
-        self.open.send_modify(|open| *open -= 1);
     }
 
     /// Latches a breach: from now on the client neither connects nor sends.
     pub(crate) fn breach(&self, error: &Error) {
-        tracing::error!(code = error.code(), %error, "integrity breach: the client is finished");
-        self.close(Some(error.clone()));
+        if self.set(ConnectionState::Closed(Some(error.clone()))) {
+            tracing::error!(code = error.code(), %error, "integrity breach: the client is finished");
+        }
         self.stop.cancel();
     }
 
-    fn close(&self, breach: Option<Error>) {
-        self.set(ConnectionState::Closed(breach));
-    }
-
-    /// Changes the state, unless the client is finished: that is the last word.
-    fn set(&self, state: ConnectionState) {
+    /// Changes the state, unless the client is finished: that is the last word. Says whether it
+    /// changed.
+    fn set(&self, state: ConnectionState) -> bool {
         self.states.send_if_modified(|present| {
             let changes = !matches!(present, ConnectionState::Closed(_)) && *present != state;
             if changes {
                 *present = state;
             }
             changes
-        });
+        })
+    }
+}
+
+/// Counts as an open connection while it lives.
+#[derive(Debug)]
+pub(crate) struct OpenConnection(Arc<Lifeline>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.open.send_modify(|open| *open -= 1);
     }
 }

@@ -13,6 +13,7 @@ use skyline_protocol::methods::{self, START_SESSION, StartSessionRequest, StartS
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Message;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::Lifeline;
 use crate::config::ClientConfig;
@@ -70,12 +71,17 @@ impl Settings {
     }
 }
 
-/// Opens a connection and logs in. The login is stored when this returns.
+/// Opens a connection and logs in, unless the client is finished before. The login is stored when
+/// this returns.
 pub(super) async fn open(
     settings: &Settings,
     lifeline: &Arc<Lifeline>,
 ) -> Result<(Connection, SessionInfo)> {
-    let result = try_open(settings, lifeline).await;
+    let result = tokio::select! {
+        biased;
+        end = lifeline.clone().over() => Err(end.error(false)),
+        result = try_open(settings, lifeline) => result,
+    };
     match &result {
         Ok(_) => {
             tracing::info!(url = %settings.url, "session open");
@@ -94,7 +100,7 @@ async fn try_open(
     let config = &settings.config;
     tracing::debug!(url = %settings.url, product = %config.product_id, "connecting");
     let mut socket = transport::connect(&settings.url, config).await?;
-    let deadline = tokio::time::Instant::now() + config.deadlines.handshake;
+    let deadline = runtime::instant_after(config.deadlines.handshake);
     let key = tokio::time::timeout_at(deadline, shake_hands(&mut socket, config))
         .await
         .unwrap_or_else(|_| {
@@ -152,15 +158,18 @@ fn start(
     settings: &Settings,
     lifeline: &Arc<Lifeline>,
 ) -> Connection {
-    lifeline.connection_opened();
+    let open = lifeline.count_connection();
     let lifeline_of_task = lifeline.clone();
     Connection::start(
         socket,
         key,
         settings.config.limits,
         settings.config.inline_payloads,
-        lifeline.stop_token(),
-        move |end, retired| lifeline_of_task.connection_ended(end, !retired),
+        lifeline.clone().over(),
+        move |end, retired| {
+            lifeline_of_task.connection_ended(end, !retired);
+            open
+        },
     )
 }
 
@@ -193,7 +202,9 @@ async fn log_in(connection: &Connection, settings: &Settings) -> Result<SessionI
     };
     let response = start_session(connection, &request, timestamp).await?;
     runtime::blocking(move || record.store(timestamp)).await?;
-    connection.set_token(response.session_token);
+    connection
+        .set_token(response.session_token)
+        .map_err(|end| end.error(true))?;
     Ok(SessionInfo {
         is_activated_now: response.is_activated_now,
         activation_date: response.activation_date,
@@ -213,7 +224,8 @@ async fn start_session(
     let (answer, waiting) = oneshot::channel();
     let outgoing = Outgoing {
         method: START_SESSION.into(),
-        payload: Some(payload.into()),
+        // Wiped when it is written: the license key is in it.
+        payload: Some(Bytes::from_owner(Zeroizing::new(payload))),
         timestamp: Some(timestamp),
         answer,
         room: None,

@@ -15,10 +15,10 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
-use url::{Host, Url};
+use url::Url;
 
 use super::{authority, failed};
-use crate::config::Proxy;
+use crate::config::{Proxy, is_loopback};
 use crate::error::{ConnectionFailure, Error, Result};
 
 type Connector = HttpConnector<Resolver>;
@@ -82,18 +82,9 @@ fn intercept(url: &Url, target: &Uri, proxy: &Proxy) -> Option<Intercept> {
     match proxy {
         Proxy::Direct => None,
         Proxy::Url(url) => explicit(url).intercept(target),
-        Proxy::Environment if is_this_machine(url) => None,
+        // A proxy cannot reach this machine's loopback for us.
+        Proxy::Environment if url.host().as_ref().is_some_and(is_loopback) => None,
         Proxy::Environment => Matcher::from_env().intercept(target),
-    }
-}
-
-/// A proxy cannot reach this machine's loopback for us.
-fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a URL to a stream of WebSocket messages: name, TCP or proxy, TLS, upgrade.
 
+mod activity;
 mod dial;
 mod tls;
 
@@ -12,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self};
 use url::Url;
 
+pub(crate) use self::activity::{Activity, Watched};
 pub(crate) use self::dial::check_proxy;
 pub(crate) use self::tls::check_root_certificates;
 use crate::config::ClientConfig;
@@ -31,7 +33,7 @@ pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 /// A WebSocket to the server.
-pub(crate) type Socket = WebSocketStream<Box<dyn ByteStream>>;
+pub(crate) type Socket = WebSocketStream<Watched>;
 
 /// Opens a WebSocket to `url`, within the configured connect deadline.
 ///
@@ -54,10 +56,10 @@ pub(crate) async fn connect(url: &Url, config: &ClientConfig) -> Result<Socket> 
 
 async fn open(url: &Url, config: &ClientConfig) -> Result<Socket> {
     let tcp = dial::dial(url, &config.proxy).await?;
-    let stream: Box<dyn ByteStream> = if url.scheme() == "wss" {
-        Box::new(tls::connect(url, tcp, &config.extra_root_certificates).await?)
+    let stream = if url.scheme() == "wss" {
+        Watched::new(tls::connect(url, tcp, &config.extra_root_certificates).await?)
     } else {
-        Box::new(tcp)
+        Watched::new(tcp)
     };
     let mut request = url.as_str().into_client_request().map_err(upgrade_failed)?;
     request

@@ -8,6 +8,7 @@ mod executors;
 mod handshake;
 mod in_flight;
 mod last_login;
+mod moving;
 mod network;
 mod packets;
 mod secrets;

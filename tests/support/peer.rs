@@ -88,8 +88,8 @@ pub async fn receive(socket: &mut Socket) -> Option<Message> {
     loop {
         match socket.next().await? {
             Ok(Message::Ping(_) | Message::Pong(_)) => {}
+            Ok(Message::Close(_)) | Err(_) => return None,
             Ok(message) => return Some(message),
-            Err(_) => return None,
         }
     }
 }
