@@ -78,6 +78,8 @@ pub struct LoginHistory {
     pub newest_confirmed: Option<LoginId>,
     /// The newest login whose value is the reported one.
     pub reported: Option<LoginId>,
+    /// Whether the reported login is a resync that nothing has confirmed yet: reporting it does.
+    pub confirms_resync: bool,
     /// How many confirmed resyncs there were since the attempt's `resyncs_since`.
     pub resyncs: u32,
 }
@@ -228,7 +230,8 @@ fn check_last_login(
         None if reported == 0 => history.newest_confirmed.is_none(),
         None => return Err(Refusal::UnknownLastLogin),
     };
-    if !free && history.resyncs >= policy.budget {
+    let cost = u32::from(!free) + u32::from(history.confirms_resync);
+    if cost > 0 && history.resyncs.saturating_add(cost) > policy.budget {
         return Err(Refusal::TooManyResyncs);
     }
     Ok(!free)
@@ -405,6 +408,7 @@ mod tests {
             let history = LoginHistory {
                 newest_confirmed: newest_confirmed.map(LoginId),
                 reported: found.map(LoginId),
+                confirms_resync: false,
                 resyncs,
             };
             check_last_login(reported, &history, &POLICY)

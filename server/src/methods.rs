@@ -22,6 +22,10 @@ use crate::{
 /// is a short identifier; a client has no business to fill the database with more.
 const MAX_NAME_BYTES: usize = 256;
 
+/// Most data that one event may hold, in bytes of MessagePack. Events tell what happened in a few
+/// words, and all of them share the database with the logins.
+const MAX_EVENT_BYTES: usize = 64 * 1024;
+
 /// A request that has passed the checks of its connection.
 pub(crate) struct Call {
     pub(crate) seq: u64,
@@ -192,11 +196,14 @@ async fn log_in(
 
 /// A device needs one part at least: some machines have no serial number, others no UUID.
 fn device(serial_number: String, cs_product_uuid: String) -> Result<Device, Fault> {
-    if serial_number.len() > MAX_NAME_BYTES {
-        return Err(Fault::BadRequest("deviceSerialNumber"));
-    }
-    if cs_product_uuid.len() > MAX_NAME_BYTES {
-        return Err(Fault::BadRequest("csProductUUID"));
+    for (part, text) in [
+        ("deviceSerialNumber", &serial_number),
+        ("csProductUUID", &cs_product_uuid),
+    ] {
+        // Administrators print it: a control character could forge lines of what they read.
+        if text.len() > MAX_NAME_BYTES || text.contains(char::is_control) {
+            return Err(Fault::BadRequest(part));
+        }
     }
     if serial_number.is_empty() && cs_product_uuid.is_empty() {
         return Err(Fault::BadRequest("deviceSerialNumber, csProductUUID"));
@@ -258,6 +265,9 @@ async fn send_event(server: &Server, session: &Session, call: &Call) -> Result<(
     let request = SendEvent::decode(payload)?;
     if request.event.is_empty() || request.event.len() > MAX_NAME_BYTES {
         return Err(Fault::BadRequest("event"));
+    }
+    if request.data.len() > MAX_EVENT_BYTES {
+        return Err(Fault::BadRequest("data"));
     }
     if request.id.is_some_and(|id| id.len() > MAX_NAME_BYTES) {
         return Err(Fault::BadRequest("id"));

@@ -107,8 +107,12 @@ impl<'a> Receiving<'a> {
                 }
                 _ = ticks.tick() => {
                     // While calls are worked on and there is no room, it is this end that is slow.
-                    if meter.take_alive() || !(self.in_flight.has_room() || calls.is_empty()) {
+                    if meter.take_alive() {
                         missed_pings = 0;
+                    } else if !(self.in_flight.has_room() || calls.is_empty()) {
+                        missed_pings = 0;
+                        // Nor is the peer's ping read now: this one tells it that the server lives.
+                        self.post(Outgoing::Ping);
                     } else if missed_pings == MAX_MISSED_PINGS {
                         break End::Drop("the peer does not answer");
                     } else {

@@ -213,6 +213,10 @@ async fn a_start_session_that_says_nonsense_is_a_bad_request_and_ends_the_connec
             login.with(|r| r.cs_product_uuid = long.clone()),
         ),
         (
+            "csProductUUID",
+            login.with(|r| r.cs_product_uuid = "a\nlog: forged".to_owned()),
+        ),
+        (
             "deviceSerialNumber",
             login.with(|r| {
                 r.device_serial_number = String::new();
@@ -402,4 +406,35 @@ async fn resyncs_that_wait_for_their_confirmation_do_not_get_around_the_budget()
         peer.socket.is_closed_with(1008).await;
     }
     peers[0].call("get-limits", None).await.expect_ok();
+}
+
+#[tokio::test]
+async fn resyncs_that_are_confirmed_by_the_next_login_do_not_get_around_the_budget() {
+    let rig = Rig::start_with(|config| {
+        config.resync = ResyncPolicy {
+            budget: 1,
+            window_days: 30,
+        };
+    })
+    .await;
+    let login = Login::new(&rig.license().await);
+    rig.confirmed_login(&login.at(100, 0)).await.expect_ok();
+    // Three copies of one device, each with an answer of its own.
+    for timestamp in [200, 300, 400] {
+        let mut peer = rig.peer().await;
+        peer.log_in(&login.at(timestamp, 0)).await.expect_ok();
+    }
+    let mut peer = rig.peer().await;
+    peer.log_in(&login.at(500, 200)).await.expect_ok();
+    for (timestamp, reported) in [(600, 300), (700, 400)] {
+        let mut peer = rig.peer().await;
+        let answer = peer.log_in(&login.at(timestamp, reported)).await;
+        assert!(
+            answer
+                .expect("INTEGRITY_BREACH")
+                .message
+                .unwrap()
+                .ends_with("LL")
+        );
+    }
 }

@@ -290,3 +290,32 @@ async fn other_values_of_the_key_derivation_are_used_by_both_ends_or_by_neither(
     other.send("start-session", None).await;
     other.socket.is_closed_with(1002).await;
 }
+
+#[tokio::test]
+async fn the_data_of_an_event_has_a_bound() {
+    const MOST: usize = 64 * 1024;
+    let rig = Rig::start().await;
+    let mut peer = rig.session().await;
+    // {"x": a text of 16-bit length}
+    let payload = |length: usize| {
+        let text = length - 6;
+        let head = [b"\x81\xa1x\xda".as_slice(), &(text as u16).to_be_bytes()].concat();
+        let data = [head, vec![b'x'; text]].concat();
+        assert_eq!(data.len(), length);
+        SendEvent {
+            event: "app",
+            data: &data,
+            id: None,
+        }
+        .encode()
+        .unwrap()
+    };
+    peer.call("send-event", Some(&payload(MOST)))
+        .await
+        .expect_ok();
+    let answer = peer
+        .call("send-event", Some(&payload(MOST + 1)))
+        .await
+        .expect("BAD_REQUEST");
+    assert!(answer.message.unwrap().contains("data"));
+}

@@ -92,6 +92,8 @@ async fn find_history(
         "SELECT
              (SELECT MAX(id) FROM logins WHERE license_id = ?1 AND confirmed = 1) AS newest_confirmed,
              (SELECT MAX(id) FROM logins WHERE license_id = ?1 AND value = ?2) AS reported,
+             (SELECT resync = 1 AND confirmed = 0 FROM logins WHERE license_id = ?1 AND value = ?2
+                  ORDER BY id DESC LIMIT 1) AS confirms_resync,
              (SELECT COUNT(*) FROM logins WHERE license_id = ?1 AND resync = 1 AND confirmed = 1
                   AND accepted_at > ?3) AS resyncs",
     )
@@ -105,6 +107,9 @@ async fn find_history(
             .try_get::<Option<i64>, _>("newest_confirmed")?
             .map(LoginId),
         reported: row.try_get::<Option<i64>, _>("reported")?.map(LoginId),
+        confirms_resync: row
+            .try_get::<Option<bool>, _>("confirms_resync")?
+            .unwrap_or(false),
         resyncs: row.try_get("resyncs")?,
     })
 }
