@@ -1,0 +1,130 @@
+package pro.telepower.skyline
+
+import kotlinx.coroutines.runBlocking
+import kotlinx.serialization.KSerializer
+import kotlinx.serialization.serializer
+import java.time.Duration
+import kotlin.time.toKotlinDuration
+
+/**
+ * The blocking twin of [SkylineClient], for Java and for code without coroutines.
+ *
+ * ```java
+ * try (BlockingSkylineClient client = BlockingSkylineClient.connect(configuration)) {
+ *     System.out.println(client.getSession().getExpiryDate());
+ *     client.sendEvent("app.navigation", Map.of("to", "/account-manager"));
+ * }
+ * ```
+ *
+ * May be used from many threads at once. A thread that is interrupted while it waits gets
+ * [InterruptedException] and its call is cancelled, no other; the request may have been executed then.
+ * Every function throws [SkylineException], which is unchecked.
+ *
+ * @property client the client that this one stands on, for code that is on its way to coroutines; both may
+ *   be used, and closing one closes the other.
+ */
+public class BlockingSkylineClient(
+    public val client: SkylineClient,
+) : AutoCloseable {
+    /** What the server said at the login. */
+    public val session: Session get() = client.session
+
+    /**
+     * The limits of the license: name → value.
+     *
+     * @param deadline how long the call may take; the configured call deadline when null.
+     */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun limits(deadline: Duration? = null): Map<String, Long> =
+        runBlocking { client.limits(deadline?.toKotlinDuration()) }
+
+    /**
+     * Reports an event.
+     *
+     * @param name the event's name, for example `app.navigation`.
+     * @param data null, booleans, numbers, texts, and lists and maps of these, under their names.
+     * @param deadline how long the call may take; the configured call deadline when null.
+     */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun sendEvent(
+        name: String,
+        data: Map<String, Any?> = emptyMap(),
+        deadline: Duration? = null,
+    ): Unit = runBlocking { client.sendEvent(name, data, deadline?.toKotlinDuration()) }
+
+    /**
+     * Calls a method of the server; see [SkylineClient.call].
+     *
+     * @param method the method's name.
+     * @param request the payload, of a `@Serializable` type.
+     * @param deadline how long the call may take; the configured call deadline when null.
+     */
+    @Throws(InterruptedException::class)
+    public inline fun <reified Request, reified Response> call(
+        method: String,
+        request: Request,
+        deadline: Duration? = null,
+    ): Response = call(method, serializer<Request>(), request, serializer<Response>(), deadline)
+
+    /**
+     * Calls a method of the server with payloads as JSON texts, for any JSON library.
+     *
+     * @param method the method's name.
+     * @param payload one JSON value, or null for no payload.
+     * @param deadline how long the call may take; the configured call deadline when null.
+     * @return one JSON value, or null when the answer has no payload.
+     */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun callJson(
+        method: String,
+        payload: String?,
+        deadline: Duration? = null,
+    ): String? = runBlocking { client.callJson(method, payload, deadline?.toKotlinDuration()) }
+
+    /**
+     * Calls a method of the server with payloads as they travel.
+     *
+     * @param method the method's name.
+     * @param payload the MessagePack of one value, or null for no payload.
+     * @param deadline how long the call may take; the configured call deadline when null.
+     * @return the MessagePack of one value, or null when the answer has no payload.
+     */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun callRaw(
+        method: String,
+        payload: ByteArray?,
+        deadline: Duration? = null,
+    ): ByteArray? = runBlocking { client.callRaw(method, payload, deadline?.toKotlinDuration()) }
+
+    /** Closes the connection in order; see [SkylineClient.close]. Calls in flight fail. Never fails. */
+    override fun close(): Unit = client.close()
+
+    @PublishedApi
+    internal fun <Request, Response> call(
+        method: String,
+        requestSerializer: KSerializer<Request>,
+        request: Request,
+        responseSerializer: KSerializer<Response>,
+        deadline: Duration?,
+    ): Response =
+        runBlocking {
+            client.call(method, requestSerializer, request, responseSerializer, deadline?.toKotlinDuration())
+        }
+
+    public companion object {
+        /**
+         * Connects, proves the server's identity and logs in.
+         *
+         * @throws SkylineException when a setting is wrong, the server cannot be reached or trusted, or it
+         *   refuses the login.
+         */
+        @JvmStatic
+        @Throws(InterruptedException::class)
+        public fun connect(configuration: SkylineConfiguration): BlockingSkylineClient =
+            BlockingSkylineClient(runBlocking { SkylineClient.connect(configuration) })
+    }
+}

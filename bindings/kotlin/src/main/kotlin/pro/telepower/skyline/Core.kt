@@ -1,0 +1,45 @@
+package pro.telepower.skyline
+
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.withContext
+import pro.telepower.skyline.internal.Failure
+import pro.telepower.skyline.internal.keepCoreThreadsAttached
+import pro.telepower.skyline.internal.uniffiEnsureInitialized
+import kotlin.coroutines.ContinuationInterceptor
+import kotlin.coroutines.coroutineContext
+
+/** The native library, loaded at the first use. */
+internal object Core {
+    init {
+        keepCoreThreadsAttached()
+        uniffiEnsureInitialized()
+    }
+
+    /** Makes sure that the library is loaded, and that its log follows the present level of SLF4J. */
+    fun prepare() {
+        SkylineLogging.refresh()
+    }
+}
+
+/** Runs [block] with the library's failure turned into the exception that callers know. */
+internal inline fun <T> translatingFailures(block: () -> T): T =
+    try {
+        block()
+    } catch (failure: Failure.Failed) {
+        throw failure.details.toException()
+    }
+
+/**
+ * Awaits an asynchronous function of the library.
+ *
+ * The library completes it on its I/O thread, which serves all clients. A coroutine with a dispatcher
+ * leaves that thread at once; one without (`suspend fun main`, `Dispatchers.Unconfined`) would run on there,
+ * and the first blocking call would stop every client. Those are moved to [Dispatchers.Default].
+ */
+internal suspend fun <T> awaitCore(block: suspend () -> T): T {
+    val dispatcher = coroutineContext[ContinuationInterceptor]
+    val hasThreads = dispatcher != null && dispatcher != Dispatchers.Unconfined
+    return translatingFailures {
+        if (hasThreads) block() else withContext(Dispatchers.Default) { block() }
+    }
+}

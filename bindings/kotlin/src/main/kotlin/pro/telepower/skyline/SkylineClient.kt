@@ -1,0 +1,226 @@
+package pro.telepower.skyline
+
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.NonCancellable
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withContext
+import kotlinx.serialization.KSerializer
+import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.JsonObject
+import kotlinx.serialization.serializer
+import pro.telepower.skyline.internal.CallOptions
+import pro.telepower.skyline.internal.Client
+import kotlin.time.Duration
+import kotlin.time.toJavaDuration
+
+/**
+ * A session with the licensing server.
+ *
+ * ```
+ * SkylineClient.connect(configuration).use { client ->
+ *     println(client.session.expiryDate)
+ *     client.sendEvent("app.navigation", mapOf("to" to "/account-manager"))
+ * }
+ * ```
+ *
+ * May be used from any coroutine and any thread; many calls may be in flight at once. Cancelling a coroutine
+ * cancels its call and nothing else: the request may have been executed then. Every function throws
+ * [SkylineException].
+ *
+ * There is no automatic reconnecting: after [SkylineException.ConnectionLost] connect a new client.
+ *
+ * Close a client when it is done with. One that is forgotten is closed when the garbage collector finds it.
+ */
+public class SkylineClient private constructor(
+    private val native: Client,
+    private val json: Json,
+) : AutoCloseable {
+    /** What the server said at the login. */
+    public val session: Session = native.session().toSession()
+
+    /**
+     * The states of the connection, the present one first, then each change; it completes after
+     * [ConnectionState.Closed]. A slow collector may miss states in between, never the last one. Each
+     * collector has a view of its own.
+     */
+    public val states: Flow<ConnectionState>
+        get() =
+            flow {
+                native.states().use { stream ->
+                    while (true) {
+                        val state = awaitCore { stream.next(null) } ?: break
+                        emit(state.toConnectionState())
+                    }
+                }
+            }
+
+    /**
+     * The limits of the license: name → value, for example
+     * `engine.limits.sendMessage.dailyLimit` → 150.
+     *
+     * @param deadline how long the call may take; the configured call deadline when null.
+     */
+    public suspend fun limits(deadline: Duration? = null): Map<String, Long> =
+        awaitCore { native.getLimits(options(deadline)) }
+
+    /**
+     * Reports an event.
+     *
+     * @param name the event's name, for example `app.navigation`.
+     * @param data null, booleans, numbers, texts, and lists and maps of these, under their names.
+     * @param deadline how long the call may take; the configured call deadline when null.
+     */
+    public suspend fun sendEvent(
+        name: String,
+        data: Map<String, Any?> = emptyMap(),
+        deadline: Duration? = null,
+    ): Unit = sendEvent(name, JsonObject.serializer(), jsonObject(data), deadline)
+
+    /**
+     * Reports an event.
+     *
+     * @param name the event's name, for example `app.navigation`.
+     * @param data a `@Serializable` object.
+     * @param deadline how long the call may take; the configured call deadline when null.
+     */
+    public suspend inline fun <reified Data> sendEvent(
+        name: String,
+        data: Data,
+        deadline: Duration? = null,
+    ): Unit = sendEvent(name, serializer<Data>(), data, deadline)
+
+    /**
+     * Calls a method of the server.
+     *
+     * @param method the method's name.
+     * @param request the payload, of a `@Serializable` type.
+     * @param deadline how long the call may take, waiting for its turn included; the configured call
+     *   deadline when null.
+     * @return the answer's payload as a `@Serializable` type: a nullable one where the answer may have none,
+     *   [Unit] where it does not matter.
+     * @throws SkylineException.Payload also when the answer holds what JSON cannot say, for example binary
+     *   data: use [callRaw] for those.
+     */
+    public suspend inline fun <reified Request, reified Response> call(
+        method: String,
+        request: Request,
+        deadline: Duration? = null,
+    ): Response = call(method, serializer<Request>(), request, serializer<Response>(), deadline)
+
+    /**
+     * Calls a method of the server without a payload; else like the one with a request.
+     *
+     * @param method the method's name.
+     * @param deadline how long the call may take; the configured call deadline when null.
+     */
+    public suspend inline fun <reified Response> call(
+        method: String,
+        deadline: Duration? = null,
+    ): Response = call(method, serializer<Response>(), deadline)
+
+    /**
+     * Calls a method of the server with payloads as JSON texts.
+     *
+     * @param method the method's name.
+     * @param payload one JSON value, or null for no payload.
+     * @param deadline how long the call may take; the configured call deadline when null.
+     * @return one JSON value, or null when the answer has no payload.
+     */
+    public suspend fun callJson(
+        method: String,
+        payload: String?,
+        deadline: Duration? = null,
+    ): String? = awaitCore { native.callJson(method, payload, options(deadline)) }
+
+    /**
+     * Calls a method of the server with payloads as they travel.
+     *
+     * @param method the method's name.
+     * @param payload the MessagePack of one value, or null for no payload.
+     * @param deadline how long the call may take; the configured call deadline when null.
+     * @return the MessagePack of one value, or null when the answer has no payload.
+     */
+    public suspend fun callRaw(
+        method: String,
+        payload: ByteArray?,
+        deadline: Duration? = null,
+    ): ByteArray? = awaitCore { native.call(method, payload, options(deadline)) }
+
+    /**
+     * Closes the connection in order and waits for that. Calls in flight fail with
+     * [SkylineException.ShutDown], and so does everything asked later. Never fails; a second time it does
+     * nothing.
+     */
+    public suspend fun shutdown(): Unit = withContext(NonCancellable) { awaitCore { native.shutdown() } }
+
+    /** Like [shutdown], but blocks the thread, for milliseconds mostly; what `use` calls. */
+    override fun close() {
+        // An interrupted thread closes its client as well, and stays interrupted.
+        val interrupted = Thread.interrupted()
+        try {
+            runBlocking { shutdown() }
+        } catch (_: InterruptedException) {
+            Thread.currentThread().interrupt()
+        }
+        if (interrupted) Thread.currentThread().interrupt()
+    }
+
+    @PublishedApi
+    internal suspend fun <Data> sendEvent(
+        name: String,
+        serializer: KSerializer<Data>,
+        data: Data,
+        deadline: Duration?,
+    ) {
+        val text = json.write(serializer, data)
+        awaitCore { native.sendEventJson(name, text, options(deadline)) }
+    }
+
+    @PublishedApi
+    internal suspend fun <Request, Response> call(
+        method: String,
+        requestSerializer: KSerializer<Request>,
+        request: Request,
+        responseSerializer: KSerializer<Response>,
+        deadline: Duration?,
+    ): Response =
+        json.read(responseSerializer, callJson(method, json.write(requestSerializer, request), deadline))
+
+    @PublishedApi
+    internal suspend fun <Response> call(
+        method: String,
+        responseSerializer: KSerializer<Response>,
+        deadline: Duration?,
+    ): Response = json.read(responseSerializer, callJson(method, null, deadline))
+
+    private fun options(deadline: Duration?) =
+        CallOptions(deadline = deadline?.coerceAtLeast(Duration.ZERO)?.toJavaDuration(), cancellation = null)
+
+    public companion object {
+        /**
+         * Connects, proves the server's identity and logs in.
+         *
+         * Cancelling the coroutine ends the attempt and closes what was opened.
+         *
+         * @throws SkylineException when a setting is wrong, the server cannot be reached or trusted, or it
+         *   refuses the login.
+         */
+        @JvmSynthetic
+        public suspend fun connect(configuration: SkylineConfiguration): SkylineClient {
+            // The first time it unpacks and loads the library.
+            withContext(Dispatchers.IO) { Core.prepare() }
+            val settings = configuration.settings.toNative()
+            try {
+                return SkylineClient(
+                    awaitCore { Client.connect(settings, null) },
+                    configuration.settings.json,
+                )
+            } finally {
+                // Wipes the license key.
+                settings.destroy()
+            }
+        }
+    }
+}
