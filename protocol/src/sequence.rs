@@ -51,6 +51,11 @@ impl<T> InFlight<T> {
         seq
     }
 
+    /// The seq that the next request will have.
+    pub fn next_seq(&self) -> u64 {
+        self.next
+    }
+
     /// Takes out the request that a response with this seq answers.
     ///
     /// # Errors

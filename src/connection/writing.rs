@@ -101,10 +101,10 @@ fn seal(
         let _ = outgoing.answer.send(Answer::Unsent);
         return Ok(false);
     }
+    let mut in_flight = shared.in_flight();
     let token = shared.token();
-    let mut request = Request {
-        // The longest form, so that the size below covers every number.
-        seq: u64::MAX,
+    let request = Request {
+        seq: in_flight.next_seq(),
         timestamp: outgoing.timestamp.unwrap_or_else(unix_seconds),
         method: &outgoing.method,
         token: token.as_ref().map(|token| token.expose()),
@@ -116,25 +116,21 @@ fn seal(
     };
     let (size, limit) = (request.sealed_len(), shared.limits.packet_bytes);
     if size > limit {
-        let error = Error::PacketTooLarge {
-            size: size as u64,
-            limit: limit as u64,
-        };
+        let (size, limit) = (size as u64, limit as u64);
+        let error = Error::PacketTooLarge { size, limit };
         let _ = outgoing.answer.send(Answer::Failed(error));
         return Ok(false);
     }
-    {
-        let mut in_flight = shared.in_flight();
-        if in_flight.len() >= shared.limits.calls_in_flight + MAX_UNANSWERED {
-            let detail = format!("the server left {} calls unanswered", in_flight.len());
-            let _ = outgoing.answer.send(Answer::Failed(Error::ConnectionLost {
-                detail: detail.clone(),
-                maybe_executed: false,
-            }));
-            return Err(End::Lost(detail));
-        }
-        request.seq = in_flight.send(outgoing.answer);
+    if in_flight.len() >= shared.limits.calls_in_flight + MAX_UNANSWERED {
+        let end = End::Lost(format!(
+            "the server left {} calls unanswered",
+            in_flight.len()
+        ));
+        let _ = outgoing.answer.send(Answer::Failed(end.error(false)));
+        return Err(end);
     }
+    in_flight.send(outgoing.answer);
+    drop(in_flight);
     tracing::trace!(
         seq = request.seq,
         method = request.method,

@@ -10,6 +10,7 @@ mod in_flight;
 mod last_login;
 mod moving;
 mod network;
+mod packet_size;
 mod packets;
 mod secrets;
 mod tls;
