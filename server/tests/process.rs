@@ -63,6 +63,12 @@ impl Installation {
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
         within(output.read_line(&mut ready)).await.unwrap();
+        // Read all the time: a server whose log nobody takes stands still once the pipe is full.
+        let mut errors = child.stderr.take().unwrap();
+        let log = tokio::spawn(async move {
+            let mut log = String::new();
+            errors.read_to_string(&mut log).await.map(|_| log)
+        });
         let url = ready
             .strip_prefix("listening on ")
             .and_then(|rest| rest.strip_suffix("/ws\n"))
@@ -72,6 +78,7 @@ impl Installation {
             scheme: scheme.to_owned(),
             address: address.parse().unwrap(),
             output,
+            log,
             child,
         }
     }
@@ -82,6 +89,7 @@ struct Running {
     scheme: String,
     address: std::net::SocketAddr,
     output: BufReader<tokio::process::ChildStdout>,
+    log: tokio::task::JoinHandle<std::io::Result<String>>,
     child: Child,
 }
 
@@ -99,9 +107,7 @@ impl Running {
 
     /// Waits for the end; gives the exit code and the log.
     async fn end(mut self) -> (Option<i32>, String) {
-        let mut log = String::new();
-        let mut errors = self.child.stderr.take().unwrap();
-        within(errors.read_to_string(&mut log)).await.unwrap();
+        let log = within(self.log).await.unwrap().unwrap();
         let status = within(self.child.wait()).await.unwrap();
         let mut rest = String::new();
         within(self.output.read_to_string(&mut rest)).await.unwrap();
