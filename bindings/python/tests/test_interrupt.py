@@ -16,6 +16,8 @@ INTERRUPT = """
 import asyncio, signal
 def interrupt_soon():
     signal.setitimer(signal.ITIMER_REAL, 0.3)
+# As in a terminal: a program that was started in the background inherits that SIGINT is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
 """
 
