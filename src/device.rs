@@ -24,7 +24,7 @@ impl DeviceIdentity {
     /// permissions of the SMBIOS files, not on who asks: running once under `sudo` does not
     /// change the identity. Values that vendors leave as filler count as absent.
     ///
-    /// Reads a few small files; blocks for less than a millisecond.
+    /// Reads a few small files, blocking meanwhile.
     ///
     /// # Errors
     ///
