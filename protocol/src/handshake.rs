@@ -64,7 +64,8 @@ pub struct KeyDerivation {
 }
 
 impl KeyDerivation {
-    fn derive(&self, shared_secret: &[u8; ECDH_KEY_BYTES]) -> SessionKey {
+    /// The session key that this shared secret gives.
+    pub(crate) fn derive(&self, shared_secret: &[u8; ECDH_KEY_BYTES]) -> SessionKey {
         let mut key = Zeroizing::new([0; SESSION_KEY_BYTES]);
         Hkdf::<Sha256>::new(self.salt.as_deref(), shared_secret)
             .expand(&self.info, key.as_mut_slice())
@@ -236,7 +237,8 @@ fn proof(
     .concat()
 }
 
-fn agree(
+/// The session key that both ends get. An all-zero shared secret is refused.
+pub(crate) fn agree(
     private: &StaticSecret,
     peer_public: &[u8; ECDH_KEY_BYTES],
     derivation: &KeyDerivation,

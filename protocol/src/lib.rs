@@ -71,6 +71,8 @@ pub mod sequence;
 pub mod session_token;
 pub mod status;
 mod wire;
+#[cfg(test)]
+mod wycheproof;
 
 pub use cipher::{OpenError, Opener, SealError, Sealer, SessionKey};
 pub use handshake::{ClientHandshake, HandshakeError, KeyDerivation, ServerHandshake, refusal};

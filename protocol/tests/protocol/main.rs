@@ -8,6 +8,7 @@ mod methods;
 mod packets;
 mod rfc;
 mod robustness;
+mod round_trips;
 mod support;
 mod validity;
 mod vectors;

@@ -13,7 +13,7 @@ use skyline_protocol::{
 
 use crate::support::{encode_request, encode_response, map, pack};
 
-fn config() -> ProptestConfig {
+pub fn config() -> ProptestConfig {
     ProptestConfig {
         // A failure prints the input that shrinking found; nothing is written beside the sources.
         failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
@@ -22,7 +22,7 @@ fn config() -> ProptestConfig {
 }
 
 /// Any MessagePack value that is not too deep.
-fn value() -> impl Strategy<Value = rmpv::Value> {
+pub fn value() -> impl Strategy<Value = rmpv::Value> {
     use rmpv::Value;
     let leaf = prop_oneof![
         Just(Value::Nil),
