@@ -2,155 +2,20 @@
 
 mod common;
 
-use std::{
-    path::Path,
-    process::{Output, Stdio},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use common::{Login, Peer, Received, Socket, within};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use skyline_protocol::{IdentityPublicKey, LicenseKey, methods::StartSessionResponse};
-use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
-    net::TcpStream,
-    process::{Child, Command},
+use common::{
+    Login, Received,
+    process::{Installation, PLAN, fail, succeed},
+    within,
 };
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use skyline_protocol::{LicenseKey, methods::StartSessionResponse};
+use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsConnector,
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
-
-const PLAN: &str = "telepower.licensePlan.release.quarterly";
-
-/// A folder with a database, an identity key and a product.
-struct Installation {
-    folder: TempDir,
-    identity: IdentityPublicKey,
-}
-
-impl Installation {
-    async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let printed = succeed(folder.path(), &["keygen", "identity.key"]).await;
-        let identity = printed.trim_end().parse().unwrap();
-        assert_eq!(printed.len(), 65, "the public key in hex, one line");
-        succeed(folder.path(), &["product", "set", "telepower"]).await;
-        Self { folder, identity }
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    async fn license(&self) -> LicenseKey {
-        let issue = ["license", "issue", "--product", "telepower", "--plan", PLAN];
-        succeed(self.path(), &issue)
-            .await
-            .trim_end()
-            .parse()
-            .unwrap()
-    }
-
-    async fn serve(&self, options: &[&str]) -> Running {
-        let always = ["serve", "--listen", "127.0.0.1:0", "--test-hooks"];
-        let mut child = command(self.path())
-            .args(always)
-            .args(options)
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut ready = String::new();
-        within(output.read_line(&mut ready)).await.unwrap();
-        // Read all the time: a server whose log nobody takes stands still once the pipe is full.
-        let mut errors = child.stderr.take().unwrap();
-        let log = tokio::spawn(async move {
-            let mut log = String::new();
-            errors.read_to_string(&mut log).await.map(|_| log)
-        });
-        let url = ready
-            .strip_prefix("listening on ")
-            .and_then(|rest| rest.strip_suffix("/ws\n"))
-            .unwrap_or_else(|| panic!("not the ready line: {ready:?}"));
-        let (scheme, address) = url.split_once("://").unwrap();
-        Running {
-            scheme: scheme.to_owned(),
-            address: address.parse().unwrap(),
-            output,
-            log,
-            child,
-        }
-    }
-}
-
-/// A server process.
-struct Running {
-    scheme: String,
-    address: std::net::SocketAddr,
-    output: BufReader<tokio::process::ChildStdout>,
-    log: tokio::task::JoinHandle<std::io::Result<String>>,
-    child: Child,
-}
-
-impl Running {
-    async fn peer(&self, installation: &Installation) -> Peer {
-        let socket = Socket::open(self.address).await;
-        socket.shake_hands(&installation.identity).await
-    }
-
-    async fn signal(&self, name: &str) {
-        let id = self.child.id().unwrap().to_string();
-        let status = Command::new("kill").args(["-s", name, &id]).status().await;
-        assert!(status.unwrap().success());
-    }
-
-    /// Waits for the end; gives the exit code and the log.
-    async fn end(mut self) -> (Option<i32>, String) {
-        let log = within(self.log).await.unwrap().unwrap();
-        let status = within(self.child.wait()).await.unwrap();
-        let mut rest = String::new();
-        within(self.output.read_to_string(&mut rest)).await.unwrap();
-        assert_eq!(rest, "", "nothing follows the ready line");
-        (status.code(), log)
-    }
-}
-
-fn command(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_skyline-server"));
-    command
-        .current_dir(folder)
-        .env_clear()
-        .env("SKYLINE_DATABASE", "skyline.db")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command
-}
-
-async fn run(folder: &Path, arguments: &[&str]) -> Output {
-    within(command(folder).args(arguments).output())
-        .await
-        .unwrap()
-}
-
-async fn succeed(folder: &Path, arguments: &[&str]) -> String {
-    let output = run(folder, arguments).await;
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{arguments:?}: {errors}");
-    assert_eq!(errors, "");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-async fn fail(folder: &Path, code: i32, arguments: &[&str]) -> String {
-    let output = run(folder, arguments).await;
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
-    assert!(!errors.contains("panicked"), "{errors}");
-    assert!(output.stdout.is_empty());
-    errors
-}
 
 #[tokio::test]
 async fn every_mistake_of_the_administrator_is_told_in_one_line() {

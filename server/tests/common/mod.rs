@@ -8,6 +8,7 @@
 )]
 
 mod peer;
+pub mod process;
 
 use std::{
     collections::BTreeMap,
