@@ -3,7 +3,8 @@
 //! A client and a server exchange one hello message each ([`handshake`]), then sealed packets
 //! ([`cipher`]) that hold a request or a response ([`packet`]), numbered per connection
 //! ([`sequence`]); [`methods`] has the payloads of the methods that every server knows, and
-//! [`limits`] every bound. The caller moves the messages, keeps the time and decides what an error
+//! [`limits`] every bound; [`update`] is the signed
+//! manifest of a new version. The caller moves the messages, keeps the time and decides what an error
 //! means: on an open session each one is an integrity breach. The protocol itself is described in
 //! docs/protocol.md.
 //!
@@ -70,6 +71,8 @@ mod random;
 pub mod sequence;
 pub mod session_token;
 pub mod status;
+pub mod update;
+pub mod version;
 mod wire;
 #[cfg(test)]
 mod wycheproof;

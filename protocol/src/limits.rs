@@ -54,3 +54,20 @@ pub const MAX_PACKETS_PER_KEY: u64 = 1 << 32;
 /// Bound on either hello message, in bytes: an honest one takes under 250, and the rest is room
 /// for keys that a later version may add (docs/protocol.md, section 2).
 pub const MAX_HELLO_BYTES: usize = 4096;
+
+/// Length of a SHA-256 digest, in bytes.
+pub const SHA256_BYTES: usize = 32;
+
+/// Longest manifest of an update, in bytes: an honest one takes under 700, and its base64 fits into
+/// a header of the 8 KiB that common servers and proxies let pass (docs/protocol.md, section 8).
+pub const MAX_MANIFEST_BYTES: usize = 4096;
+
+/// Longest product id and platform of a manifest, in bytes; common ones take under 20.
+pub const MAX_MANIFEST_TEXT_BYTES: usize = 128;
+
+/// Longest name of an update's file, in bytes: less than the 255 that common file systems take.
+pub const MAX_FILE_NAME_BYTES: usize = 200;
+
+/// Longest header Content-Disposition that is read, in bytes: the longest name in both forms, each
+/// byte of it in percents, and some.
+pub const MAX_DISPOSITION_BYTES: usize = 2048;

@@ -2,8 +2,8 @@
 //! facts and writes down what was decided (docs/protocol.md, sections 5 and 7).
 
 use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
-use semver::Version;
-use skyline_protocol::{LicenseKey, Status};
+pub use skyline_protocol::version::parse as parse_version;
+use skyline_protocol::{LicenseKey, Status, version::Version};
 
 use crate::{
     messages::Sentence,
@@ -260,16 +260,6 @@ fn is_outdated(product: &Product, version: &Version) -> bool {
         .is_some_and(|minimum| *version < minimum)
 }
 
-/// Reads a version by the rules of semver, except that the second and the third number may be
-/// missing (`7`, `7.0`, `7.0-beta.1`). `None`: it is no version.
-pub fn parse_version(text: &str) -> Option<Version> {
-    let text = text.trim();
-    let end = text.find(['-', '+']).unwrap_or(text.len());
-    let (numbers, suffix) = text.split_at(end);
-    let missing = 2_usize.saturating_sub(numbers.matches('.').count());
-    Version::parse(&format!("{numbers}{}{suffix}", ".0".repeat(missing))).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;
@@ -457,33 +447,6 @@ mod tests {
             assert_eq!(expiry_date(date(y, m, d), months), date(ey, em, ed));
         }
         assert_eq!(expiry_date(Date::MAX, 12), Date::MAX);
-    }
-
-    #[test]
-    fn versions_may_be_short_and_are_compared_by_their_meaning() {
-        for (text, expected) in [
-            ("7", "7.0.0"),
-            ("7.0", "7.0.0"),
-            (" 7.0.3 ", "7.0.3"),
-            ("7.0-beta.1", "7.0.0-beta.1"),
-            ("7.1.0+build.5", "7.1.0+build.5"),
-        ] {
-            assert_eq!(parse_version(text), Some(Version::parse(expected).unwrap()));
-        }
-        for text in [
-            "",
-            "x",
-            "7.x",
-            "7.0.3.1",
-            "07.0.0",
-            "-1",
-            "7..1",
-            "7.0.3 beta",
-        ] {
-            assert_eq!(parse_version(text), None, "{text}");
-        }
-        assert!(parse_version("7.10") > parse_version("7.9.9"));
-        assert!(parse_version("7.0.0-beta") < parse_version("7"));
     }
 
     #[test]

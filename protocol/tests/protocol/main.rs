@@ -10,5 +10,6 @@ mod rfc;
 mod robustness;
 mod round_trips;
 mod support;
+mod update;
 mod validity;
 mod vectors;
