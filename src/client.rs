@@ -11,7 +11,7 @@ use skyline_protocol::methods::{self, GET_LIMITS, Limits, PayloadError, SEND_EVE
 use crate::config::ClientConfig;
 use crate::error::{Error, Result};
 use crate::runtime;
-use crate::session::{Session, SessionInfo, Settings, StateStream};
+use crate::session::{CallOptions, Session, SessionInfo, Settings, StateStream};
 
 /// The MessagePack of nil: what an absent payload reads as.
 const NIL: &[u8] = &[0xc0];
@@ -44,52 +44,69 @@ const NIL: &[u8] = &[0xc0];
 #[derive(Debug, Clone)]
 pub struct Client {
     session: Arc<Session>,
-    deadline: Duration,
+    options: CallOptions,
 }
 
 impl Client {
     /// Connects, checks that the server holds a pinned identity key, and logs in.
     ///
+    /// When this has succeeded once, the client keeps the session by itself: it reconnects after
+    /// every loss, with the waits of [`Reconnect`](crate::Reconnect), until it is shut down, the
+    /// server refuses the login for good, or the integrity of the session is violated.
+    ///
     /// # Errors
     ///
     /// Every kind of [`Error`] that has to do with the configuration, the connection, the
-    /// handshake, the state folder, or the server's answer to the login.
+    /// handshake, the state folder, or the server's answer to the login; nothing is tried again.
     pub async fn connect(config: ClientConfig) -> Result<Self> {
         let session = runtime::run(async move {
             let settings = Settings::new(config).await?;
-            Session::open(settings).await
+            Session::open(settings, rand::make_rng()).await
         })
         .await?;
-        let deadline = session.default_deadline();
+        let options = CallOptions {
+            deadline: session.default_deadline(),
+            idempotent: false,
+        };
         Ok(Self {
             session: Arc::new(session),
-            deadline,
+            options,
         })
     }
 
-    /// What the server said at the login.
+    /// What the server said at the last login.
     pub fn session(&self) -> SessionInfo {
         self.session.info()
     }
 
-    /// A handle of the same session whose calls may each take `deadline`, waiting for their turn
-    /// included, instead of [`Deadlines::call`](crate::Deadlines::call).
+    /// A handle of the same session whose calls may each take `deadline`, reconnecting and waiting
+    /// for their turn included, instead of [`Deadlines::call`](crate::Deadlines::call).
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
-        Self {
-            session: self.session.clone(),
-            deadline,
-        }
+        let mut client = self.clone();
+        client.options.deadline = deadline;
+        client
+    }
+
+    /// A handle of the same session whose calls do no harm when they are executed twice: one that
+    /// was written but not answered before the connection was lost is sent again over the next
+    /// connection, and one that is answered `RATE_LIMITED` waits as the server asks, both within
+    /// its deadline.
+    #[must_use]
+    pub fn idempotent(&self) -> Self {
+        let mut client = self.clone();
+        client.options.idempotent = true;
+        client
     }
 
     /// The limits of the license: name → value, for example
-    /// `engine.limits.sendMessage.dailyLimit` → 150.
+    /// `engine.limits.sendMessage.dailyLimit` → 150. Idempotent.
     ///
     /// # Errors
     ///
     /// As [`Client::call`].
     pub async fn get_limits(&self) -> Result<Limits> {
-        self.call(GET_LIMITS, &None::<()>).await
+        self.idempotent().call(GET_LIMITS, &None::<()>).await
     }
 
     /// Reports an event of the product: its name, for example `app.navigation`, and data that
@@ -128,9 +145,12 @@ impl Client {
     /// - the server's status, as the variant of [`Error`] that stands for it;
     /// - [`Error::Payload`] when payload or answer do not convert;
     /// - [`Error::PacketTooLarge`] when the request exceeds the packet size;
-    /// - [`Error::DeadlineExceeded`] when the handle's deadline passes first;
-    /// - [`Error::ConnectionLost`], [`Error::IntegrityBreach`], [`Error::ShutDown`] when the
-    ///   connection or the client ends, or has ended.
+    /// - [`Error::DeadlineExceeded`] when the handle's deadline passes first, also while the client
+    ///   reconnects: a request that has not left yet waits for the next connection;
+    /// - [`Error::ConnectionLost`] when the connection ends after the request was written and
+    ///   before it was answered, unless the handle is [idempotent](Client::idempotent);
+    /// - [`Error::IntegrityBreach`], [`Error::ShutDown`] or the refusal of a later login when the
+    ///   client is finished.
     pub async fn call<P, R>(&self, method: &str, payload: &P) -> Result<R>
     where
         P: Serialize + ?Sized,
@@ -154,12 +174,19 @@ impl Client {
             skyline_protocol::packet::validate(payload)
                 .map_err(|error| payload_error(PayloadError::Packet(error)))?;
         }
-        self.session.call(method, payload, self.deadline).await
+        self.session.call(method, payload, self.options).await
     }
 
     /// The states of the connection, from the present one on. Each stream is read on its own.
     pub fn states(&self) -> StateStream {
         self.session.states()
+    }
+
+    /// Tells the client that a connection is worth trying now, as when a phone has got its network
+    /// back. A wait between two attempts ends at once; a connection that seems open is asked for
+    /// a sign of life and given up when none comes within seconds.
+    pub fn reconnect_now(&self) {
+        self.session.reconnect_now();
     }
 
     /// Closes the connection in order and waits until that is done, for a second at the most.

@@ -43,6 +43,10 @@ const MAX_CALLS_IN_FLIGHT: usize = 1 << 18;
 /// 2^29 at once on a system of 32 bits.
 const MAX_BYTES_IN_FLIGHT: usize = (u32::MAX >> 3) as usize;
 
+/// The longest wait between two attempts that can be configured, a day: beyond it a client is as
+/// good as shut down.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The settings of a [`Client`](crate::Client).
 ///
 /// [`ClientConfig::new`] takes what has no sensible default; every other field has one and may be
@@ -56,6 +60,7 @@ const MAX_BYTES_IN_FLIGHT: usize = (u32::MAX >> 3) as usize;
 /// | `device` | detected |
 /// | `state_folder` | `skyline` in the user's local data folder |
 /// | `deadlines` | connect 10 s, handshake 10 s, call 30 s |
+/// | `reconnect` | waits of 500 ms doubling up to 60 s, from the start after 60 s of connection |
 /// | `limits` | packets of 16 MiB, 1024 calls and 64 MiB in flight |
 /// | `extra_root_certificates` | none beside the system's |
 /// | `proxy` | that of the environment |
@@ -103,6 +108,8 @@ pub struct ClientConfig {
     pub state_folder: Option<PathBuf>,
     /// How long things may take.
     pub deadlines: Deadlines,
+    /// How long to wait before the client connects again.
+    pub reconnect: Reconnect,
     /// How much of things there may be.
     pub limits: Limits,
     /// Root certificates that are trusted beside those of the operating system, each one or more
@@ -140,6 +147,33 @@ impl Default for Deadlines {
             connect: Duration::from_secs(10),
             handshake: Duration::from_secs(10),
             call: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How long the client waits before it connects again: exponential back-off with full jitter. The
+/// wait before attempt n is drawn evenly between zero and `initial_delay` × 2^(n-1), but at most
+/// `max_delay`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reconnect {
+    /// The longest wait before the first attempt. Default 500 ms: a short hiccup is over by then,
+    /// and a person does not notice it. Not zero.
+    pub initial_delay: Duration,
+    /// The longest wait before any attempt; a server that asks for more (`RATE_LIMITED`) gets it.
+    /// Default 60 s: a service that comes back is found within a minute, at a cost that no
+    /// battery feels. At least `initial_delay`.
+    pub max_delay: Duration,
+    /// How long a connection must last before the count of attempts starts again at the first.
+    /// Default 60 s: a server that drops its clients right after the login is not stormed.
+    pub stable_after: Duration,
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self {
+            initial_delay: Duration::from_millis(500),
+            max_delay: Duration::from_secs(60),
+            stable_after: Duration::from_secs(60),
         }
     }
 }
@@ -216,6 +250,7 @@ impl ClientConfig {
             device: None,
             state_folder: None,
             deadlines: Deadlines::default(),
+            reconnect: Reconnect::default(),
             limits: Limits::default(),
             extra_root_certificates: Vec::new(),
             proxy: Proxy::default(),
@@ -260,6 +295,7 @@ impl ClientConfig {
                 return Err(Error::invalid(field, "a time longer than zero"));
             }
         }
+        self.validate_reconnect()?;
         self.validate_limits()?;
         crate::transport::check_root_certificates(&self.extra_root_certificates)?;
         crate::transport::check_proxy(&self.proxy)?;
@@ -288,6 +324,23 @@ impl ClientConfig {
             )),
             _ => Err(Error::invalid("url", expected)),
         }
+    }
+
+    fn validate_reconnect(&self) -> Result<()> {
+        let reconnect = &self.reconnect;
+        if reconnect.initial_delay.is_zero() {
+            return Err(Error::invalid(
+                "reconnect_initial_delay",
+                "a time longer than zero",
+            ));
+        }
+        if !(reconnect.initial_delay..=MAX_RECONNECT_DELAY).contains(&reconnect.max_delay) {
+            return Err(Error::invalid(
+                "reconnect_max_delay",
+                format!("at least reconnect_initial_delay, at most {MAX_RECONNECT_DELAY:?}"),
+            ));
+        }
+        Ok(())
     }
 
     fn validate_limits(&self) -> Result<()> {
@@ -458,6 +511,16 @@ mod tests {
             rejected_field(|c| c.deadlines.call = Duration::ZERO),
             "call_deadline"
         );
+        assert_eq!(
+            rejected_field(|c| c.reconnect.initial_delay = Duration::ZERO),
+            "reconnect_initial_delay"
+        );
+        for bad in [Duration::from_millis(499), MAX_RECONNECT_DELAY * 2] {
+            assert_eq!(
+                rejected_field(|c| c.reconnect.max_delay = bad),
+                "reconnect_max_delay"
+            );
+        }
         for nonsense in [&b""[..], b"no certificate", b"\x30\x03\x02\x01\x00"] {
             let field = rejected_field(|c| c.extra_root_certificates = vec![nonsense.to_vec()]);
             assert_eq!(field, "extra_root_certificates");

@@ -11,8 +11,7 @@ mod writing;
 
 pub(crate) use self::writing::unix_seconds;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,12 +20,13 @@ use skyline_protocol::SessionToken;
 use skyline_protocol::cipher::SessionKey;
 use skyline_protocol::sequence::InFlight;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, SetOnce, mpsc, oneshot};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::transport::{Activity, Socket};
+use crate::wake::Wall;
 
 /// How long a peer may be silent before it is asked for a sign of life. Below the 30 s after
 /// which the strictest common middleboxes forget a connection.
@@ -34,6 +34,11 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 
 /// After how long a silence the peer counts as gone: it missed two pings.
 const SILENCE_LIMIT: Duration = Duration::from_secs(50);
+
+/// How long a peer may take for a sign of life when there is a reason to doubt that it is still
+/// there: several round trips on the worst link, so that a phone that changed its network need
+/// not wait for [`SILENCE_LIMIT`].
+const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long the closing frame may take to leave. The peer needs it for nothing but its logs.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
@@ -49,6 +54,25 @@ pub(crate) enum End {
     Closed,
 }
 
+/// Why a connection takes no new request.
+#[derive(Debug)]
+pub(crate) enum Over {
+    /// Its key is nearly used up. The calls in flight go on.
+    Spent,
+    /// The peer or the network is gone; holds the error that says so.
+    Lost(Error),
+    /// The client is finished.
+    Finished,
+}
+
+/// How a connection behaves.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) limits: Limits,
+    pub(crate) inline_payloads: bool,
+    pub(crate) wall: Wall,
+}
+
 /// What a call gets back.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -56,8 +80,8 @@ pub(crate) enum Answer {
     Ok(Option<Bytes>),
     /// The call failed, by the server's word or the connection's end.
     Failed(Error),
-    /// This connection's key is nearly used up. The request was not sent: send it over the next
-    /// connection.
+    /// The connection was lost, or its key is nearly used up, before the request was written: send
+    /// it over the next connection.
     Unsent,
 }
 
@@ -88,37 +112,37 @@ struct Shared {
     /// Taken away, and so wiped, when the connection ends.
     token: Mutex<Option<SessionToken>>,
     /// The key is nearly used up: no new request goes over this connection.
-    spent: AtomicBool,
+    spent: SetOnce<()>,
     activity: Arc<Activity>,
     /// Asks the writer for a ping.
     ping: Notify,
-    end: OnceLock<End>,
-    limits: Limits,
-    inline_payloads: bool,
+    /// Asks whether the peer is still there.
+    probe: Notify,
+    end: SetOnce<End>,
+    options: Options,
 }
 
 impl Connection {
     /// Takes a socket over whose handshake is done. `stop` resolves when the connection is to end,
-    /// and says how. `ended` is told how it ended and whether it was retired, before any waiting
-    /// call has its answer; what it returns is dropped when the socket is closed.
+    /// and says how. `ended` is told how it ended before any waiting call has its answer; what it
+    /// returns is dropped when the socket is closed.
     pub(crate) fn start<T: Send>(
         socket: Socket,
         key: &SessionKey,
-        limits: Limits,
-        inline_payloads: bool,
+        options: Options,
         stop: impl Future<Output = End> + Send + 'static,
-        ended: impl FnOnce(&End, bool) -> T + Send + 'static,
+        ended: impl FnOnce(&End) -> T + Send + 'static,
     ) -> Self {
-        let (requests, queue) = mpsc::channel(limits.calls_in_flight);
+        let (requests, queue) = mpsc::channel(options.limits.calls_in_flight);
         let shared = Arc::new(Shared {
             in_flight: Mutex::new(InFlight::new()),
             token: Mutex::new(None),
-            spent: AtomicBool::new(false),
+            spent: SetOnce::new(),
             activity: socket.get_ref().activity(),
             ping: Notify::new(),
-            end: OnceLock::new(),
-            limits,
-            inline_payloads,
+            probe: Notify::new(),
+            end: SetOnce::new(),
+            options,
         });
         let (sealer, opener) = key.cipher();
         let task = shared.clone();
@@ -133,7 +157,7 @@ impl Connection {
                 end = watch_silence(&task) => end,
             };
             tracing::debug!(?end, "connection ended");
-            let open = ended(&end, task.spent.load(Ordering::Acquire));
+            let open = ended(&end);
             task.finish(&mut queue, &end);
             // A breach closes at once, without a word.
             if matches!(end, End::Closed) {
@@ -153,16 +177,9 @@ impl Connection {
     }
 
     /// Hands a request over, waiting while the queue is full. Its answer comes by
-    /// `outgoing.answer`.
-    ///
-    /// # Errors
-    ///
-    /// How the connection ended, when it has.
-    pub(crate) async fn send(&self, outgoing: Outgoing) -> Result<(), End> {
-        match self.requests.send(outgoing).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(self.shared.end.get().cloned().unwrap_or(End::Closed)),
-        }
+    /// `outgoing.answer`. `false`: the connection has ended, and the request was not written.
+    pub(crate) async fn send(&self, outgoing: Outgoing) -> bool {
+        self.requests.send(outgoing).await.is_ok()
     }
 
     /// Gives the token that every request from now on carries.
@@ -179,9 +196,32 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether new requests need another connection because this one's key is nearly used up.
-    pub(crate) fn is_spent(&self) -> bool {
-        self.shared.spent.load(Ordering::Acquire)
+    /// Whether it still takes new requests: it is open and its key is not nearly used up.
+    pub(crate) fn takes_requests(&self) -> bool {
+        !self.shared.end.initialized() && !self.shared.spent.initialized()
+    }
+
+    /// Resolves when it takes no more requests, and says why.
+    pub(crate) async fn over(&self) -> Over {
+        let end = tokio::select! {
+            biased;
+            end = self.shared.end.wait() => end,
+            _ = self.shared.spent.wait() => return Over::Spent,
+        };
+        match end {
+            End::Lost(_) => Over::Lost(end.error(false)),
+            End::Breach(_) | End::Closed => Over::Finished,
+        }
+    }
+
+    /// How it ended; [`End::Closed`] when it has not.
+    pub(crate) fn end(&self) -> End {
+        self.shared.end.get().cloned().unwrap_or(End::Closed)
+    }
+
+    /// Asks the peer for a sign of life and gives it up when none comes soon.
+    pub(crate) fn probe(&self) {
+        self.shared.probe.notify_one();
     }
 }
 
@@ -200,7 +240,7 @@ impl Shared {
     /// Lets no new request onto this connection; its calls in flight go on, and it closes when the
     /// last of their callers lets go of it.
     fn retire(&self) {
-        if !self.spent.swap(true, Ordering::AcqRel) {
+        if self.spent.set(()).is_ok() {
             tracing::info!("the session key is nearly used up: moving to a fresh connection");
         }
     }
@@ -221,7 +261,12 @@ impl Shared {
 
     /// Answers a request that was not written.
     fn decline(&self, outgoing: Outgoing, end: &End) {
-        let moves_on = self.spent.load(Ordering::Acquire) && !matches!(end, End::Breach(_));
+        let moves_on = match end {
+            End::Lost(_) => true,
+            // Retired, and closed because nobody was left to use it.
+            End::Closed => self.spent.initialized(),
+            End::Breach(_) => false,
+        };
         let answer = if moves_on {
             Answer::Unsent
         } else {
@@ -250,13 +295,17 @@ impl End {
 
 /// Asks a silent peer for a sign of life, and gives it up when none comes.
 async fn watch_silence(shared: &Shared) -> End {
+    tokio::select! {
+        end = watch_long_silence(shared) => end,
+        end = watch_doubts(shared) => end,
+    }
+}
+
+async fn watch_long_silence(shared: &Shared) -> End {
     loop {
         let silence = shared.activity.silence();
         if silence >= SILENCE_LIMIT {
-            return End::Lost(format!(
-                "the server said nothing for {} s",
-                silence.as_secs()
-            ));
+            return silent(silence);
         }
         if silence >= PING_INTERVAL {
             shared.ping.notify_one();
@@ -267,8 +316,34 @@ async fn watch_silence(shared: &Shared) -> End {
     }
 }
 
+/// Where there is a reason to doubt (the machine slept, the host says that the network changed),
+/// the peer has less time for a sign of life.
+async fn watch_doubts(shared: &Shared) -> End {
+    loop {
+        tokio::select! {
+            () = shared.probe.notified() => {}
+            () = shared.options.wall.slept() => {}
+        }
+        let signs = shared.activity.signs();
+        shared.ping.notify_one();
+        tokio::time::sleep(PROBE_DEADLINE).await;
+        if shared.activity.signs() == signs {
+            return silent(shared.activity.silence());
+        }
+    }
+}
+
+fn silent(silence: Duration) -> End {
+    End::Lost(format!(
+        "the server said nothing for {} s",
+        silence.as_secs()
+    ))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use skyline_protocol::handshake::KeyDerivation;
     use skyline_protocol::handshake::{ClientHandshake, ServerHandshake};
     use skyline_protocol::identity::IdentityKeyPair;
@@ -281,7 +356,9 @@ mod tests {
     use crate::transport::Watched;
 
     /// A connection in the clock of the test, the peer's end of it, and how it ends.
-    async fn connection() -> (
+    async fn connection(
+        wall: Wall,
+    ) -> (
         Connection,
         WebSocketStream<DuplexStream>,
         oneshot::Receiver<End>,
@@ -299,17 +376,27 @@ mod tests {
         let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
         let peer = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
         let (end, ended) = oneshot::channel();
-        let (limits, stop) = (Limits::default(), std::future::pending());
-        let connection = Connection::start(socket, &key, limits, false, stop, move |how, _| {
+        let options = Options {
+            limits: Limits::default(),
+            inline_payloads: false,
+            wall,
+        };
+        let stop = std::future::pending();
+        let connection = Connection::start(socket, &key, options, stop, move |how| {
             let _ = end.send(how.clone());
         });
         (connection, peer, ended)
     }
 
+    /// A wall clock that nobody sets.
+    fn steady() -> Wall {
+        Wall::new(|| SystemTime::UNIX_EPOCH)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_misses_two_pings_is_gone() {
         let started = Instant::now();
-        let (_connection, peer, ended) = connection().await;
+        let (_connection, peer, ended) = connection(steady()).await;
         assert!(matches!(ended.await.unwrap(), End::Lost(_)));
         let elapsed = started.elapsed();
         assert!(
@@ -321,7 +408,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_answers_pings_stays() {
-        let (_connection, mut peer, mut ended) = connection().await;
+        let (_connection, mut peer, mut ended) = connection(steady()).await;
         let mut pings = 0;
         while pings < 10 {
             // Reading answers a ping by itself.
@@ -333,7 +420,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_large_packet_on_a_slow_link_is_a_sign_of_life() {
-        let (_connection, peer, mut ended) = connection().await;
+        let (_connection, peer, mut ended) = connection(steady()).await;
         let mut wire = peer.into_inner();
         // The head of a binary frame of 64 KiB (RFC 6455, section 5.2), then a byte at a time.
         wire.write_all(&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0])
@@ -346,9 +433,49 @@ mod tests {
         assert!(ended.try_recv().is_err(), "it ended");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_in_doubt_has_less_time_for_a_sign_of_life() {
+        let (connection, peer, ended) = connection(steady()).await;
+        let started = Instant::now();
+        connection.probe();
+        assert!(matches!(ended.await.unwrap(), End::Lost(_)));
+        assert!(started.elapsed() < PROBE_DEADLINE * 2);
+        drop(peer);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_in_doubt_that_answers_stays() {
+        let (connection, mut peer, mut ended) = connection(steady()).await;
+        let reading = tokio::spawn(async move { while peer.next().await.is_some() {} });
+        for _ in 0..3 {
+            connection.probe();
+            tokio::time::sleep(PROBE_DEADLINE * 2).await;
+        }
+        assert!(ended.try_recv().is_err(), "it ended");
+        reading.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_went_away_while_the_machine_slept_is_noticed() {
+        let started = Instant::now();
+        // Ten seconds after the start the machine sleeps for an hour: the wall clock alone goes on.
+        let wall = Wall::new(move || {
+            let slept = u64::from(started.elapsed() > Duration::from_secs(10)) * 3600;
+            SystemTime::UNIX_EPOCH + started.elapsed() + Duration::from_secs(slept)
+        });
+        let (_connection, peer, ended) = connection(wall).await;
+        assert!(matches!(ended.await.unwrap(), End::Lost(_)));
+        assert!(
+            started.elapsed() < PING_INTERVAL + PROBE_DEADLINE,
+            "{:?}",
+            started.elapsed()
+        );
+        drop(peer);
+    }
+
     #[tokio::test]
     async fn the_token_is_wiped_when_the_connection_ends() {
-        let (connection, peer, ended) = connection().await;
+        let (connection, peer, ended) = connection(steady()).await;
         connection.set_token(SessionToken::generate()).unwrap();
         drop(peer);
         ended.await.unwrap();

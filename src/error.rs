@@ -127,7 +127,7 @@ pub enum Error {
         "{}",
         sentence(
             server_message,
-            "the server no longer accepts this session: connect again"
+            "the server no longer accepts this session: try again, over the next connection"
         )
     )]
     InvalidSession {
@@ -162,8 +162,8 @@ pub enum Error {
         /// The server's sentence.
         server_message: Option<String>,
     },
-    /// The connection ended before the answer came: connect again.
-    #[error("the connection was lost: {detail}; connect again{}", maybe_executed_note(*maybe_executed))]
+    /// The connection ended before the answer came. The client reconnects by itself.
+    #[error("the connection was lost: {detail}; try again{}", maybe_executed_note(*maybe_executed))]
     ConnectionLost {
         /// How the connection ended.
         detail: String,
@@ -495,7 +495,7 @@ fn describe_breach(reason: BreachReason, server_message: Option<&str>) -> String
 
 fn maybe_executed_note(maybe_executed: bool) -> &'static str {
     if maybe_executed {
-        " (the request may have been executed)"
+        " (the request may have been executed: check that first if executing it twice does harm)"
     } else {
         ""
     }

@@ -21,6 +21,7 @@ mod runtime;
 mod session;
 mod state;
 mod transport;
+mod wake;
 
 pub use bytes::Bytes;
 pub use jiff::civil::Date;
@@ -29,7 +30,9 @@ pub use skyline_protocol::identity::IdentityPublicKey;
 pub use skyline_protocol::license_key::LicenseKey;
 
 pub use self::client::Client;
-pub use self::config::{ClientConfig, DEFAULT_LANGUAGE, DEFAULT_URL, Deadlines, Limits, Proxy};
+pub use self::config::{
+    ClientConfig, DEFAULT_LANGUAGE, DEFAULT_URL, Deadlines, Limits, Proxy, Reconnect,
+};
 pub use self::device::DeviceIdentity;
 pub use self::error::{BreachReason, ConnectionFailure, Error, Result};
 pub use self::session::{ConnectionState, SessionInfo, StateStream};

@@ -40,16 +40,26 @@ static HALTED: AtomicBool = AtomicBool::new(false);
 /// [`Error::Forked`] in a child of the process that started it, [`Error::ShutDown`] after
 /// [`halt`], [`Error::State`] when the system gives no thread.
 pub(crate) fn handle() -> Result<&'static Handle> {
+    check()?;
+    Ok(&RUNTIME.get_or_try_init(start)?.handle)
+}
+
+/// Whether the runtime may be used by this process.
+///
+/// # Errors
+///
+/// [`Error::Forked`] in a child of the process that started it, [`Error::ShutDown`] after
+/// [`halt`].
+pub(crate) fn check() -> Result<()> {
     if HALTED.load(Ordering::Acquire) {
         return Err(Error::ShutDown {
             maybe_executed: false,
         });
     }
-    let runtime = RUNTIME.get_or_try_init(start)?;
-    if runtime.process != std::process::id() {
+    if is_forked() {
         return Err(Error::Forked);
     }
-    Ok(&runtime.handle)
+    Ok(())
 }
 
 fn start() -> Result<Runtime> {
@@ -92,11 +102,11 @@ pub(crate) async fn run<T: Send + 'static>(
     }
 }
 
-/// Runs `work`, which may block, on a thread made for that.
+/// Runs `work`, which may block, on a thread made for that. To be awaited on the runtime.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    match handle()?.spawn_blocking(work).await {
+    match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(_) => Err(Error::ShutDown {
             maybe_executed: true,

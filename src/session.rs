@@ -1,6 +1,8 @@
-//! One client's session: logging in, the connection in use, the calls' way through it, the move to
-//! a fresh connection when a key is used up, and the latch of an integrity breach.
+//! One client's session: logging in, keeping a connection, the calls' way through it, and the latch
+//! of an integrity breach.
 
+mod backoff;
+mod driver;
 mod lifeline;
 mod login;
 
@@ -9,68 +11,81 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
-use tokio::sync::{Semaphore, oneshot};
+use rand::rngs::StdRng;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
 
+use self::backoff::Backoff;
 pub(crate) use self::lifeline::Lifeline;
 pub use self::lifeline::{ConnectionState, StateStream};
 pub use self::login::SessionInfo;
 pub(crate) use self::login::Settings;
-use crate::connection::{Answer, Connection, End, Outgoing};
+use crate::connection::{Answer, Outgoing};
 use crate::error::{Error, Result};
 use crate::runtime;
 
 /// What the deadline of a call may overtake; see [`Error::DeadlineExceeded`].
-const WAITING_FOR_A_TURN: &str = "waiting for a turn among the calls in flight";
+const WAITING_FOR_A_TURN: &str = "waiting for a connection or for a turn among the calls in flight";
 const WAITING_FOR_THE_ANSWER: &str = "waiting for the answer";
+
+/// How a call is to be made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallOptions {
+    /// How long the whole call may take.
+    pub(crate) deadline: Duration,
+    /// Whether executing it twice does no harm: then it is sent again after a loss.
+    pub(crate) idempotent: bool,
+}
 
 /// The session behind all the clones of a client.
 #[derive(Debug)]
 pub(crate) struct Session {
     settings: Arc<Settings>,
     lifeline: Arc<Lifeline>,
-    current: Arc<Mutex<Current>>,
+    /// What the server said at the last login.
+    info: Arc<Mutex<SessionInfo>>,
+    /// The runtime that the session lives on.
+    runtime: Handle,
     calls: Semaphore,
     bytes: Arc<Semaphore>,
 }
 
-/// What changes when the client moves to a fresh connection.
-#[derive(Debug)]
-struct Current {
-    connection: Arc<Connection>,
-    /// What the server said at the login.
-    info: SessionInfo,
-    /// The move that is under way, for all who wait for it. It is nobody's own: a call that gives
-    /// up does not stop it.
-    moving: Option<Move>,
-}
-
-type Move = Shared<BoxFuture<'static, Result<Arc<Connection>>>>;
-
 impl Session {
-    /// Connects and logs in.
-    pub(crate) async fn open(settings: Settings) -> Result<Self> {
+    /// Connects, logs in, and from then on keeps a connection. To be awaited on the runtime.
+    /// `random` spreads the waits between attempts.
+    ///
+    /// # Errors
+    ///
+    /// Why the first attempt failed.
+    pub(crate) async fn open(settings: Settings, random: StdRng) -> Result<Self> {
         let settings = Arc::new(settings);
-        let lifeline = Arc::new(Lifeline::new());
         let limits = settings.config.limits;
-        let (connection, info) = login::open(&settings, &lifeline).await?;
-        let connection = Arc::new(connection);
+        let backoff = Backoff::new(settings.config.reconnect, random);
+        let lifeline = Arc::new(Lifeline::new(backoff));
+        let opened = login::open(&settings, &lifeline).await?;
+        let connection = Arc::new(opened.connection);
+        lifeline.ready(connection.clone());
+        let info = Arc::new(Mutex::new(opened.info));
+        let runtime = Handle::current();
+        runtime.spawn(driver::drive(
+            settings.clone(),
+            lifeline.clone(),
+            info.clone(),
+            connection,
+        ));
         Ok(Self {
             settings,
             lifeline,
-            current: Arc::new(Mutex::new(Current {
-                connection,
-                info,
-                moving: None,
-            })),
+            info,
+            runtime,
             calls: Semaphore::new(limits.calls_in_flight),
             bytes: Arc::new(Semaphore::new(limits.bytes_in_flight)),
         })
     }
 
     pub(crate) fn info(&self) -> SessionInfo {
-        lock(&self.current).info.clone()
+        lock(&self.info).clone()
     }
 
     pub(crate) fn default_deadline(&self) -> Duration {
@@ -81,80 +96,48 @@ impl Session {
         self.lifeline.states()
     }
 
-    /// Calls a method. `deadline` covers everything: waiting for a turn, moving to a fresh
-    /// connection, the answer.
+    pub(crate) fn reconnect_now(&self) {
+        self.lifeline.reconnect_now();
+    }
+
+    /// Calls a method. The deadline covers everything: waiting for a turn, reconnecting, the
+    /// answer.
     pub(crate) async fn call(
         &self,
         method: &str,
         payload: Option<Bytes>,
-        deadline: Duration,
+        options: CallOptions,
     ) -> Result<Option<Bytes>> {
-        let handle = runtime::handle()?;
-        let queued = AtomicBool::new(false);
-        let call = self.call_without_deadline(method, payload, &queued);
-        // Only making the timer needs the runtime; any executor may poll it.
-        let timer = {
-            let _runtime = handle.enter();
-            tokio::time::sleep_until(runtime::instant_after(deadline))
+        runtime::check()?;
+        let deadline = runtime::instant_after(options.deadline);
+        let call = Call {
+            session: self,
+            method: method.into(),
+            payload,
+            idempotent: options.idempotent,
+            deadline,
+            sent: AtomicBool::new(false),
         };
+        let timer = self.timer(deadline);
         tokio::select! {
             biased;
-            result = call => result,
+            result = call.run() => result,
             () = timer => {
-                let queued = queued.load(Ordering::Relaxed);
-                let activity = if queued { WAITING_FOR_THE_ANSWER } else { WAITING_FOR_A_TURN };
-                Err(Error::DeadlineExceeded { activity, maybe_executed: queued })
+                let sent = call.sent.load(Ordering::Relaxed);
+                let activity = if sent { WAITING_FOR_THE_ANSWER } else { WAITING_FOR_A_TURN };
+                Err(Error::DeadlineExceeded { activity, maybe_executed: sent })
             }
         }
     }
 
-    async fn call_without_deadline(
-        &self,
-        method: &str,
-        payload: Option<Bytes>,
-        queued: &AtomicBool,
-    ) -> Result<Option<Bytes>> {
-        self.lifeline.check()?;
-        // Neither semaphore is ever closed.
-        let _turn = self.calls.acquire().await.map_err(|_| Error::ShutDown {
-            maybe_executed: false,
-        })?;
-        let method: Arc<str> = method.into();
-        loop {
-            self.lifeline.check()?;
-            let connection = self.connection().await?;
-            let (answer, waiting) = oneshot::channel();
-            let outgoing = Outgoing {
-                method: method.clone(),
-                room: self.room(payload.as_ref()).await?,
-                payload: payload.clone(),
-                timestamp: None,
-                answer,
-            };
-            match connection.send(outgoing).await {
-                Ok(()) => queued.store(true, Ordering::Relaxed),
-                Err(End::Closed) if connection.is_spent() => continue,
-                Err(end) => return Err(end.error(false)),
-            }
-            match waiting.await {
-                Ok(Answer::Ok(payload)) => return Ok(payload),
-                Ok(Answer::Failed(error)) => return Err(error),
-                Ok(Answer::Unsent) => queued.store(false, Ordering::Relaxed),
-                // The task of the connection is gone without a word: it cannot be but by a defect.
-                Err(_) => {
-                    return Err(Error::ShutDown {
-                        maybe_executed: true,
-                    });
-                }
-            }
-        }
+    /// Resolves at `moment`. Only making a timer needs the runtime; any executor may poll it.
+    fn timer(&self, moment: Instant) -> tokio::time::Sleep {
+        let _runtime = self.runtime.enter();
+        tokio::time::sleep_until(moment)
     }
 
     /// Room for a payload among the bytes in flight; one larger than all the room takes it all.
-    async fn room(
-        &self,
-        payload: Option<&Bytes>,
-    ) -> Result<Option<tokio::sync::OwnedSemaphorePermit>> {
+    async fn room(&self, payload: Option<&Bytes>) -> Result<Option<OwnedSemaphorePermit>> {
         let Some(payload) = payload else {
             return Ok(None);
         };
@@ -164,59 +147,13 @@ impl Session {
         // The limit was checked to fit 32 bits.
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let room = self.bytes.clone().acquire_many_owned(bytes).await;
-        room.map(Some).map_err(|_| Error::ShutDown {
-            maybe_executed: false,
-        })
-    }
-
-    /// The connection for a new request: the current one, or a fresh one in place of one whose
-    /// key is nearly used up.
-    async fn connection(&self) -> Result<Arc<Connection>> {
-        let moving = {
-            let mut current = lock(&self.current);
-            if !current.connection.is_spent() {
-                return Ok(current.connection.clone());
-            }
-            match &current.moving {
-                Some(moving) => moving.clone(),
-                None => current.moving.insert(self.start_moving()?).clone(),
-            }
-        };
-        moving.await
-    }
-
-    /// Opens a fresh connection and puts it in the current one's place.
-    fn start_moving(&self) -> Result<Move> {
-        let settings = self.settings.clone();
-        let lifeline = self.lifeline.clone();
-        let current = self.current.clone();
-        let task = runtime::handle()?.spawn(async move {
-            let opened = login::open(&settings, &lifeline).await;
-            let mut current = lock(&current);
-            current.moving = None;
-            let (connection, info) = opened?;
-            current.connection = Arc::new(connection);
-            // What this client's own connecting did stays true.
-            let is_activated_now = current.info.is_activated_now;
-            current.info = SessionInfo {
-                is_activated_now,
-                ..info
-            };
-            Ok(current.connection.clone())
-        });
-        // The task neither panics nor is aborted.
-        let moved = task.map(|joined| {
-            joined.unwrap_or(Err(Error::ShutDown {
-                maybe_executed: false,
-            }))
-        });
-        Ok(moved.boxed().shared())
+        room.map(Some).map_err(|_| shut_down(false))
     }
 
     /// Closes the connection; everything waiting and everything later fails with `ShutDown`.
     pub(crate) async fn shutdown(&self) {
         // In a forked child there is no thread that would close anything.
-        if runtime::handle().is_err() {
+        if runtime::check().is_err() {
             return;
         }
         self.lifeline.stop();
@@ -224,13 +161,99 @@ impl Session {
     }
 }
 
-fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
-    // Nothing panics while it is held; were it so, its parts would still be whole.
-    current.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Drop for Session {
     fn drop(&mut self) {
         self.lifeline.stop();
     }
+}
+
+/// One call on its way, over as many connections as it takes.
+struct Call<'a> {
+    session: &'a Session,
+    method: Arc<str>,
+    payload: Option<Bytes>,
+    idempotent: bool,
+    deadline: Instant,
+    /// Whether the request may have reached the server.
+    sent: AtomicBool,
+}
+
+impl Call<'_> {
+    async fn run(&self) -> Result<Option<Bytes>> {
+        let session = self.session;
+        session.lifeline.check()?;
+        // Neither semaphore is ever closed.
+        let turn = session.calls.acquire().await;
+        let _turn = turn.map_err(|_| shut_down(false))?;
+        // Whether an earlier connection was lost with this request on it.
+        let mut lost = false;
+        loop {
+            let connection = session
+                .lifeline
+                .connection()
+                .await
+                .map_err(|error| match error {
+                    Error::ShutDown { .. } => shut_down(lost),
+                    other => other,
+                })?;
+            let (answer, waiting) = oneshot::channel();
+            let outgoing = Outgoing {
+                method: self.method.clone(),
+                room: session.room(self.payload.as_ref()).await?,
+                payload: self.payload.clone(),
+                timestamp: None,
+                answer,
+            };
+            let taken = connection.send(outgoing).await;
+            self.sent.store(lost || taken, Ordering::Relaxed);
+            let answer = if taken { waiting.await.ok() } else { None };
+            match answer {
+                Some(Answer::Ok(payload)) => return Ok(payload),
+                Some(Answer::Failed(Error::ConnectionLost { .. })) if self.idempotent => {
+                    lost = true;
+                }
+                Some(Answer::Failed(error @ Error::RateLimited { .. })) => {
+                    self.wait_out(error).await?;
+                }
+                Some(Answer::Failed(error)) => return Err(error),
+                Some(Answer::Unsent) => {}
+                // A task that is gone without a word, or takes nothing although it has not ended:
+                // it cannot be but by a defect.
+                None if taken || connection.takes_requests() => return Err(shut_down(taken)),
+                None => {}
+            }
+            self.sent.store(lost, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits for as long as the server asks, if the call may be sent again and its deadline allows
+    /// that; else gives the error back. A request that was answered `RATE_LIMITED` was not
+    /// executed (docs/protocol.md, section 5).
+    async fn wait_out(&self, error: Error) -> Result<()> {
+        let Error::RateLimited {
+            retry_after_seconds: Some(seconds),
+            ..
+        } = error
+        else {
+            return Err(error);
+        };
+        let again = runtime::instant_after(Duration::from_secs(seconds));
+        if !self.idempotent || again >= self.deadline {
+            return Err(error);
+        }
+        tokio::select! {
+            biased;
+            _ = self.session.lifeline.clone().over() => Ok(()),
+            () = self.session.timer(again) => Ok(()),
+        }
+    }
+}
+
+fn shut_down(maybe_executed: bool) -> Error {
+    Error::ShutDown { maybe_executed }
+}
+
+fn lock(info: &Mutex<SessionInfo>) -> MutexGuard<'_, SessionInfo> {
+    // Nothing panics while it is held; were it so, it would still be whole.
+    info.lock().unwrap_or_else(PoisonError::into_inner)
 }

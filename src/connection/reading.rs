@@ -43,7 +43,7 @@ pub(super) async fn read_all(
         if let Err(end) = take(packet, &mut opener, shared) {
             return end;
         }
-        if opener.packets_used() >= shared.limits.packets_per_connection {
+        if opener.packets_used() >= shared.options.limits.packets_per_connection {
             shared.retire();
         }
     }

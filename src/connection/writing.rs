@@ -96,7 +96,7 @@ fn seal(
     if outgoing.answer.is_closed() {
         return Ok(false);
     }
-    if sealer.packets_used() >= shared.limits.packets_per_connection {
+    if sealer.packets_used() >= shared.options.limits.packets_per_connection {
         shared.retire();
         let _ = outgoing.answer.send(Answer::Unsent);
         return Ok(false);
@@ -110,18 +110,18 @@ fn seal(
         token: token.as_ref().map(|token| token.expose()),
         payload: match &outgoing.payload {
             None => Payload::None,
-            Some(payload) if shared.inline_payloads => Payload::Inline(payload),
+            Some(payload) if shared.options.inline_payloads => Payload::Inline(payload),
             Some(payload) => Payload::Binary(payload),
         },
     };
-    let (size, limit) = (request.sealed_len(), shared.limits.packet_bytes);
+    let (size, limit) = (request.sealed_len(), shared.options.limits.packet_bytes);
     if size > limit {
         let (size, limit) = (size as u64, limit as u64);
         let error = Error::PacketTooLarge { size, limit };
         let _ = outgoing.answer.send(Answer::Failed(error));
         return Ok(false);
     }
-    if in_flight.len() >= shared.limits.calls_in_flight + MAX_UNANSWERED {
+    if in_flight.len() >= shared.options.limits.calls_in_flight + MAX_UNANSWERED {
         let end = End::Lost(format!(
             "the server left {} calls unanswered",
             in_flight.len()

@@ -14,6 +14,10 @@ pub struct CallOptions {
     /// deadline when absent.
     #[uniffi(default = None)]
     pub deadline: Option<Duration>,
+    /// Whether executing the call twice does no harm: then it is sent again when the connection is
+    /// lost before its answer, and waits out a rate limit.
+    #[uniffi(default = false)]
+    pub idempotent: bool,
     /// Ends the call early.
     #[uniffi(default = None)]
     pub cancellation: Option<Arc<Cancellation>>,
@@ -30,10 +34,14 @@ pub struct Client {
 
 impl Client {
     fn with(&self, options: &CallOptions) -> crate::Client {
-        match options.deadline {
-            Some(deadline) => self.client.with_deadline(deadline),
-            None => self.client.clone(),
+        let mut client = self.client.clone();
+        if let Some(deadline) = options.deadline {
+            client = client.with_deadline(deadline);
         }
+        if options.idempotent {
+            client = client.idempotent();
+        }
+        client
     }
 }
 
@@ -140,6 +148,12 @@ impl Client {
     /// The states of the connection, from the present one on. Each stream is read on its own.
     pub fn states(&self) -> Arc<StateStream> {
         StateStream::new(self.client.states())
+    }
+
+    /// Ends a wait between two attempts to connect, and asks a connection that seems open for a
+    /// sign of life; for a host that knows that the network came back.
+    pub fn reconnect_now(&self) {
+        self.client.reconnect_now();
     }
 
     /// Closes the connection in order; calls in flight fail with `ShutDown`, and so does

@@ -108,6 +108,15 @@ pub struct Configuration {
     /// How long a call may take when it names no deadline of its own.
     #[uniffi(default = None)]
     pub call_deadline: Option<Duration>,
+    /// The longest wait before the first attempt to reconnect.
+    #[uniffi(default = None)]
+    pub reconnect_initial_delay: Option<Duration>,
+    /// The longest wait before any attempt to reconnect.
+    #[uniffi(default = None)]
+    pub reconnect_max_delay: Option<Duration>,
+    /// How long a connection must last before the waits start again with the shortest.
+    #[uniffi(default = None)]
+    pub reconnect_stable_after: Option<Duration>,
     /// The largest packet, in bytes, in either direction.
     #[uniffi(default = None)]
     pub max_packet_bytes: Option<u64>,
@@ -167,6 +176,9 @@ impl TryFrom<Configuration> for ClientConfig {
             connect_deadline,
             handshake_deadline,
             call_deadline,
+            reconnect_initial_delay,
+            reconnect_max_delay,
+            reconnect_stable_after,
             max_packet_bytes,
             max_calls_in_flight,
             max_bytes_in_flight,
@@ -195,6 +207,10 @@ impl TryFrom<Configuration> for ClientConfig {
         replace(&mut config.deadlines.connect, connect_deadline);
         replace(&mut config.deadlines.handshake, handshake_deadline);
         replace(&mut config.deadlines.call, call_deadline);
+        let reconnect = &mut config.reconnect;
+        replace(&mut reconnect.initial_delay, reconnect_initial_delay);
+        replace(&mut reconnect.max_delay, reconnect_max_delay);
+        replace(&mut reconnect.stable_after, reconnect_stable_after);
         // What does not fit is out of bounds on this machine, and is refused as such later.
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         replace(&mut config.limits.packet_bytes, max_packet_bytes.map(size));

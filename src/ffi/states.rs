@@ -1,6 +1,7 @@
 //! The connection's state, pulled by the host (docs/adr/0006).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
@@ -10,30 +11,54 @@ use crate::error::Error;
 /// The state of a client's connection.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum ConnectionState {
+    /// An attempt to connect and log in is under way.
+    Connecting,
     /// The session is open.
-    Connected,
-    /// The connection was lost: the application may connect again with a new client.
-    Disconnected {
-        /// How it was lost.
+    Ready,
+    /// There is no connection; the client waits before it tries again.
+    Reconnecting {
+        /// The number of the attempt that comes next, from 1 on.
+        attempt: u32,
+        /// How long the client waits before it.
+        next_delay: Duration,
+        /// How the connection was lost, or why the last attempt failed.
+        last_error: FailureDetails,
+    },
+    /// The server refused the login for good; the client is finished.
+    Refused {
+        /// The refusal.
         details: FailureDetails,
     },
-    /// The client is finished.
-    Closed {
-        /// The breach that ended it; none when it was shut down.
-        details: Option<FailureDetails>,
+    /// The integrity of the session was violated; the client is finished.
+    Breached {
+        /// The breach.
+        details: FailureDetails,
     },
+    /// The client was shut down.
+    ShutDown,
 }
 
 impl From<crate::ConnectionState> for ConnectionState {
     fn from(state: crate::ConnectionState) -> Self {
         match state {
-            crate::ConnectionState::Connected => Self::Connected,
-            crate::ConnectionState::Disconnected(error) => Self::Disconnected {
+            crate::ConnectionState::Connecting => Self::Connecting,
+            crate::ConnectionState::Ready => Self::Ready,
+            crate::ConnectionState::Reconnecting {
+                attempt,
+                next_delay,
+                last_error,
+            } => Self::Reconnecting {
+                attempt,
+                next_delay,
+                last_error: (&last_error).into(),
+            },
+            crate::ConnectionState::Refused(error) => Self::Refused {
                 details: (&error).into(),
             },
-            crate::ConnectionState::Closed(error) => Self::Closed {
-                details: error.as_ref().map(Into::into),
+            crate::ConnectionState::Breached(error) => Self::Breached {
+                details: (&error).into(),
             },
+            crate::ConnectionState::ShutDown => Self::ShutDown,
         }
     }
 }
@@ -58,11 +83,11 @@ impl StateStream {
     /// that is slow may miss states in between, never the last one.
     ///
     /// Fails with `Cancelled` only.
-    pub async fn next(
+    pub async fn next_state(
         &self,
         cancellation: Option<Arc<Cancellation>>,
     ) -> Result<Option<ConnectionState>, Failure> {
-        let next = async { self.states.lock().await.next().await };
+        let next = async { self.states.lock().await.next_state().await };
         match Cancellation::unless_cancelled(cancellation, next).await {
             Some(state) => Ok(state.map(Into::into)),
             None => Err(Error::Cancelled {

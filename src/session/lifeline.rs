@@ -1,25 +1,50 @@
-//! What outlives a single connection: the end of the client, the latch of a breach, and the state
-//! that the application watches.
+//! What outlives a single connection: the connection in use, the end of the client, the latch of
+//! a breach, and the state that the application watches.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::End;
+use super::backoff::Backoff;
+use crate::connection::{Connection, End};
 use crate::error::{Error, Result};
 
 /// The state of a client's connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionState {
+    /// An attempt to connect and log in is under way.
+    Connecting,
     /// The session is open.
-    Connected,
-    /// The connection was lost, by the given [`Error::ConnectionLost`]. Calls fail with it; the
-    /// application may connect a new client.
-    Disconnected(Error),
-    /// The client is finished: shut down, or by the given [`Error::IntegrityBreach`].
-    Closed(Option<Error>),
+    Ready,
+    /// There is no connection; the client waits before it tries again.
+    Reconnecting {
+        /// The number of the attempt that comes next: 1 after a connection that was stable
+        /// ([`Reconnect::stable_after`](crate::Reconnect::stable_after)).
+        attempt: u32,
+        /// How long the client waits before it. [`Client::reconnect_now`](crate::Client::reconnect_now)
+        /// ends the wait.
+        next_delay: Duration,
+        /// How the connection was lost, or why the last attempt failed.
+        last_error: Error,
+    },
+    /// The server refused the login for good: the version is outdated, the license key is bound
+    /// to another device, unknown, expired or suspended. The client is finished.
+    Refused(Error),
+    /// An [`Error::IntegrityBreach`]. The client is finished.
+    Breached(Error),
+    /// The client was shut down, or all its handles are gone.
+    ShutDown,
+}
+
+impl ConnectionState {
+    /// Whether it is the last one.
+    fn is_final(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Breached(_) | Self::ShutDown)
+    }
 }
 
 /// The states of one client, one after the other; see [`Client::states`](crate::Client::states).
@@ -31,14 +56,15 @@ pub struct StateStream {
 
 impl StateStream {
     /// The present state at the first call, then each change; `None` after
-    /// [`ConnectionState::Closed`]. A reader that is slow may miss states in between, never the
+    /// [`ConnectionState::Refused`], [`ConnectionState::Breached`] or
+    /// [`ConnectionState::ShutDown`]. A reader that is slow may miss states in between, never the
     /// last one. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Option<ConnectionState> {
+    pub async fn next_state(&mut self) -> Option<ConnectionState> {
         if self.finished || self.states.changed().await.is_err() {
             return None;
         }
         let state = self.states.borrow_and_update().clone();
-        self.finished = matches!(state, ConnectionState::Closed(_));
+        self.finished = state.is_final();
         Some(state)
     }
 }
@@ -48,15 +74,23 @@ impl StateStream {
 pub(crate) struct Lifeline {
     stop: CancellationToken,
     states: watch::Sender<ConnectionState>,
+    /// The connection for new requests. It may have ended or be spent: then another one follows.
+    connection: watch::Sender<Option<Arc<Connection>>>,
+    backoff: Mutex<Backoff>,
+    /// Counts the host's wishes to reconnect now.
+    hurry: watch::Sender<u64>,
     /// How many connections are open. More than one while the client moves to a fresh one.
     open: watch::Sender<usize>,
 }
 
 impl Lifeline {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(backoff: Backoff) -> Self {
         Self {
             stop: CancellationToken::new(),
-            states: watch::Sender::new(ConnectionState::Connected),
+            states: watch::Sender::new(ConnectionState::Connecting),
+            connection: watch::Sender::new(None),
+            backoff: Mutex::new(backoff),
+            hurry: watch::Sender::new(0),
             open: watch::Sender::new(0),
         }
     }
@@ -65,20 +99,61 @@ impl Lifeline {
     ///
     /// # Errors
     ///
-    /// The breach that ended it, or [`Error::ShutDown`].
+    /// The refusal or the breach that ended it, or [`Error::ShutDown`].
     pub(crate) fn check(&self) -> Result<()> {
         match &*self.states.borrow() {
-            ConnectionState::Connected | ConnectionState::Disconnected(_) => Ok(()),
-            ConnectionState::Closed(None) => Err(Error::ShutDown {
+            ConnectionState::Connecting
+            | ConnectionState::Ready
+            | ConnectionState::Reconnecting { .. } => Ok(()),
+            ConnectionState::Refused(error) | ConnectionState::Breached(error) => {
+                Err(error.clone())
+            }
+            ConnectionState::ShutDown => Err(Error::ShutDown {
                 maybe_executed: false,
             }),
-            ConnectionState::Closed(Some(breach)) => Err(breach.clone()),
+        }
+    }
+
+    /// The connection for a new request, as soon as there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::check`], when the client is finished before.
+    pub(crate) async fn connection(&self) -> Result<Arc<Connection>> {
+        let usable = |connection: &Option<Arc<Connection>>| {
+            let usable = connection
+                .as_ref()
+                .filter(|connection| connection.takes_requests());
+            usable.cloned()
+        };
+        let present = usable(&self.connection.borrow());
+        if let Some(connection) = present {
+            return Ok(connection);
+        }
+        let mut connections = self.connection.subscribe();
+        let next = async {
+            loop {
+                if let Some(connection) = usable(&connections.borrow_and_update()) {
+                    return connection;
+                }
+                if connections.changed().await.is_err() {
+                    // The sender lives as long as `self`.
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(self.check().err().unwrap_or(Error::ShutDown {
+                maybe_executed: false,
+            })),
+            connection = next => Ok(connection),
         }
     }
 
     pub(crate) fn states(&self) -> StateStream {
         let mut states = self.states.subscribe();
-        // The present state counts as a change, so that the first `next` gives it.
+        // The present state counts as a change, so that the first `next_state` gives it.
         states.mark_changed();
         StateStream {
             states,
@@ -90,15 +165,14 @@ impl Lifeline {
     pub(crate) async fn over(self: Arc<Self>) -> End {
         self.stop.cancelled().await;
         match &*self.states.borrow() {
-            ConnectionState::Closed(Some(breach)) => End::Breach(breach.clone()),
+            ConnectionState::Breached(breach) => End::Breach(breach.clone()),
             _ => End::Closed,
         }
     }
 
     /// Ends the client.
     pub(crate) fn stop(&self) {
-        self.set(ConnectionState::Closed(None));
-        self.stop.cancel();
+        self.finish(ConnectionState::ShutDown);
     }
 
     /// Resolves when no connection is open. Connections end within their closing deadline.
@@ -114,41 +188,110 @@ impl Lifeline {
         OpenConnection(self.clone())
     }
 
-    /// A login succeeded.
-    pub(crate) fn connected(&self) {
-        self.set(ConnectionState::Connected);
+    /// The wishes to reconnect now that come after this call.
+    pub(crate) fn hurries(&self) -> watch::Receiver<u64> {
+        self.hurry.subscribe()
     }
 
-    /// A connection ended after its handshake. `in_use`: it was not one that the client has moved
-    /// away from.
-    pub(crate) fn connection_ended(&self, end: &End, in_use: bool) {
-        match end {
-            End::Breach(error) => self.breach(error),
-            End::Lost(_) if in_use => {
-                self.set(ConnectionState::Disconnected(end.error(false)));
-            }
-            End::Lost(_) | End::Closed => {}
+    /// The host knows better than the clock: a wait for the next attempt ends, and a connection
+    /// that seems open is asked for a sign of life.
+    pub(crate) fn reconnect_now(&self) {
+        self.backoff().reset();
+        self.hurry
+            .send_modify(|wishes| *wishes = wishes.wrapping_add(1));
+        if let Some(connection) = &*self.connection.borrow() {
+            connection.probe();
+        }
+    }
+
+    /// The machine woke up: what failed before it slept says nothing about the network now.
+    pub(crate) fn woke_up(&self) {
+        self.backoff().reset();
+    }
+
+    /// An attempt begins.
+    pub(crate) fn connecting(&self) {
+        self.set(ConnectionState::Connecting);
+    }
+
+    /// A login succeeded: new requests go over its connection.
+    pub(crate) fn ready(&self, connection: Arc<Connection>) {
+        self.connection.send_replace(Some(connection));
+        self.set(ConnectionState::Ready);
+    }
+
+    /// Plans the attempt after a failed one: says how long to wait before it.
+    pub(crate) fn attempt_failed(&self, error: Error) -> Duration {
+        // What the server asks for (docs/protocol.md, section 5).
+        let at_least = match &error {
+            Error::RateLimited {
+                retry_after_seconds,
+                ..
+            } => Duration::from_secs(retry_after_seconds.unwrap_or_default()),
+            _ => Duration::ZERO,
+        };
+        self.plan(error, at_least)
+    }
+
+    /// The connection in use was lost, and had been in use since then: plans the next attempt and
+    /// says how long to wait before it.
+    pub(crate) fn lost(&self, error: Error, in_use_since: Instant) -> Duration {
+        self.backoff().note_connection(in_use_since.elapsed());
+        self.plan(error, Duration::ZERO)
+    }
+
+    fn plan(&self, last_error: Error, at_least: Duration) -> Duration {
+        let (attempt, next_delay) = self.backoff().next(at_least);
+        tracing::warn!(
+            code = last_error.code(),
+            error = %last_error,
+            attempt,
+            delay = ?next_delay,
+            "no connection: trying again"
+        );
+        self.set(ConnectionState::Reconnecting {
+            attempt,
+            next_delay,
+            last_error,
+        });
+        next_delay
+    }
+
+    /// The server refused the login for good.
+    pub(crate) fn refuse(&self, error: &Error) {
+        if self.finish(ConnectionState::Refused(error.clone())) {
+            tracing::error!(code = error.code(), %error, "the login was refused: the client is finished");
         }
     }
 
     /// Latches a breach: from now on the client neither connects nor sends.
     pub(crate) fn breach(&self, error: &Error) {
-        if self.set(ConnectionState::Closed(Some(error.clone()))) {
+        if self.finish(ConnectionState::Breached(error.clone())) {
             tracing::error!(code = error.code(), %error, "integrity breach: the client is finished");
         }
+    }
+
+    fn finish(&self, state: ConnectionState) -> bool {
+        let changed = self.set(state);
         self.stop.cancel();
+        changed
     }
 
     /// Changes the state, unless the client is finished: that is the last word. Says whether it
     /// changed.
     fn set(&self, state: ConnectionState) -> bool {
         self.states.send_if_modified(|present| {
-            let changes = !matches!(present, ConnectionState::Closed(_)) && *present != state;
+            let changes = !present.is_final() && *present != state;
             if changes {
                 *present = state;
             }
             changes
         })
+    }
+
+    fn backoff(&self) -> MutexGuard<'_, Backoff> {
+        // Nothing panics while it is held; were it so, its parts would still be whole.
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

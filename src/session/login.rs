@@ -1,11 +1,13 @@
 //! Opening a session: connect, handshake, `start-session`, and the last-login file around it
 //! (docs/protocol.md, sections 2, 5 and 7).
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use jiff::civil::Date;
 use skyline_protocol::cipher::SessionKey;
 use skyline_protocol::handshake::{ClientHandshake, HandshakeError};
@@ -17,11 +19,12 @@ use zeroize::Zeroizing;
 
 use super::Lifeline;
 use crate::config::ClientConfig;
-use crate::connection::{Answer, Connection, Outgoing, unix_seconds};
+use crate::connection::{Answer, Connection, End, Options, Outgoing, unix_seconds};
 use crate::device::DeviceIdentity;
 use crate::error::{BreachReason, Error, Result};
 use crate::login_record::LoginRecord;
 use crate::transport::Socket;
+use crate::wake::Wall;
 use crate::{runtime, state, transport};
 
 /// What the server said when the session began (docs/protocol.md, section 5).
@@ -42,14 +45,49 @@ pub struct SessionInfo {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) config: ClientConfig,
+    /// Where WebSockets come from: the network, but for the simulation of the reconnecting.
+    pub(super) dialer: Box<dyn Dial>,
+    pub(super) wall: Wall,
     url: Url,
     device: DeviceIdentity,
     state_folder: PathBuf,
 }
 
+/// Makes the WebSockets of a client.
+pub(crate) trait Dial: fmt::Debug + Send + Sync {
+    /// Opens a WebSocket to the configured server, within the configured connect deadline.
+    fn dial<'a>(&'a self, url: &'a Url, config: &'a ClientConfig) -> BoxFuture<'a, Result<Socket>>;
+}
+
+/// The network.
+#[derive(Debug)]
+struct Network;
+
+impl Dial for Network {
+    fn dial<'a>(&'a self, url: &'a Url, config: &'a ClientConfig) -> BoxFuture<'a, Result<Socket>> {
+        transport::connect(url, config).boxed()
+    }
+}
+
+/// A connection whose login succeeded, and what the server said to it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) connection: Connection,
+    pub(crate) info: SessionInfo,
+}
+
 impl Settings {
     /// Checks the configuration and finds the device's identity and the state folder.
     pub(crate) async fn new(config: ClientConfig) -> Result<Self> {
+        Self::in_world(config, Box::new(Network), Wall::system()).await
+    }
+
+    /// The same with another source of WebSockets and another wall clock.
+    pub(super) async fn in_world(
+        config: ClientConfig,
+        dialer: Box<dyn Dial>,
+        wall: Wall,
+    ) -> Result<Self> {
         let url = config.validate()?;
         let state_folder = match &config.state_folder {
             Some(folder) => folder.clone(),
@@ -64,6 +102,8 @@ impl Settings {
         };
         Ok(Self {
             config,
+            dialer,
+            wall,
             url,
             device,
             state_folder,
@@ -73,33 +113,24 @@ impl Settings {
 
 /// Opens a connection and logs in, unless the client is finished before. The login is stored when
 /// this returns.
-pub(super) async fn open(
-    settings: &Settings,
-    lifeline: &Arc<Lifeline>,
-) -> Result<(Connection, SessionInfo)> {
+pub(super) async fn open(settings: &Settings, lifeline: &Arc<Lifeline>) -> Result<Opened> {
     let result = tokio::select! {
         biased;
         end = lifeline.clone().over() => Err(end.error(false)),
         result = try_open(settings, lifeline) => result,
     };
     match &result {
-        Ok(_) => {
-            tracing::info!(url = %settings.url, "session open");
-            lifeline.connected();
-        }
+        Ok(_) => tracing::info!(url = %settings.url, "session open"),
         Err(error @ Error::IntegrityBreach { .. }) => lifeline.breach(error),
         Err(error) => tracing::warn!(url = %settings.url, code = error.code(), "no session"),
     }
     result
 }
 
-async fn try_open(
-    settings: &Settings,
-    lifeline: &Arc<Lifeline>,
-) -> Result<(Connection, SessionInfo)> {
+async fn try_open(settings: &Settings, lifeline: &Arc<Lifeline>) -> Result<Opened> {
     let config = &settings.config;
     tracing::debug!(url = %settings.url, product = %config.product_id, "connecting");
-    let mut socket = transport::connect(&settings.url, config).await?;
+    let mut socket = settings.dialer.dial(&settings.url, config).await?;
     let deadline = runtime::instant_after(config.deadlines.handshake);
     let key = tokio::time::timeout_at(deadline, shake_hands(&mut socket, config))
         .await
@@ -116,7 +147,7 @@ async fn try_open(
         activity: "logging in",
         maybe_executed: true,
     }))?;
-    Ok((connection, info))
+    Ok(Opened { connection, info })
 }
 
 /// Exchanges the two handshake messages and gives the session key.
@@ -160,17 +191,18 @@ fn start(
 ) -> Connection {
     let open = lifeline.count_connection();
     let lifeline_of_task = lifeline.clone();
-    Connection::start(
-        socket,
-        key,
-        settings.config.limits,
-        settings.config.inline_payloads,
-        lifeline.clone().over(),
-        move |end, retired| {
-            lifeline_of_task.connection_ended(end, !retired);
-            open
-        },
-    )
+    let options = Options {
+        limits: settings.config.limits,
+        inline_payloads: settings.config.inline_payloads,
+        wall: settings.wall.clone(),
+    };
+    let stop = lifeline.clone().over();
+    Connection::start(socket, key, options, stop, move |end| {
+        if let End::Breach(error) = end {
+            lifeline_of_task.breach(error);
+        }
+        open
+    })
 }
 
 /// Logs in under the lock of the last-login file and stores the login.
@@ -230,18 +262,15 @@ async fn start_session(
         answer,
         room: None,
     };
-    connection
-        .send(outgoing)
-        .await
-        .map_err(|end| end.error(false))?;
-    let payload: Option<Bytes> = match waiting.await {
-        Ok(Answer::Ok(payload)) => payload,
-        Ok(Answer::Failed(error)) => return Err(error),
-        Ok(Answer::Unsent) | Err(_) => {
-            return Err(Error::ShutDown {
-                maybe_executed: false,
-            });
-        }
+    let answer = match connection.send(outgoing).await {
+        true => waiting.await.ok(),
+        false => None,
+    };
+    let payload: Option<Bytes> = match answer {
+        Some(Answer::Ok(payload)) => payload,
+        Some(Answer::Failed(error)) => return Err(error),
+        // The connection ended before the request was written.
+        Some(Answer::Unsent) | None => return Err(connection.end().error(false)),
     };
     methods::decode(payload.as_deref().unwrap_or_default()).map_err(|error| {
         tracing::warn!(%error, "the answer to the login is malformed");

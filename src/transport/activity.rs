@@ -19,6 +19,7 @@ pub(crate) struct Activity {
     origin: Instant,
     /// Milliseconds after `origin`.
     last: AtomicU64,
+    signs: AtomicU64,
 }
 
 impl Activity {
@@ -26,6 +27,7 @@ impl Activity {
         Self {
             origin: Instant::now(),
             last: AtomicU64::new(0),
+            signs: AtomicU64::new(0),
         }
     }
 
@@ -35,7 +37,13 @@ impl Activity {
         self.origin.elapsed().saturating_sub(last)
     }
 
+    /// How many signs of life there were.
+    pub(crate) fn signs(&self) -> u64 {
+        self.signs.load(Ordering::Relaxed)
+    }
+
     fn note(&self) {
+        self.signs.fetch_add(1, Ordering::Relaxed);
         let now = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(now, Ordering::Relaxed);
     }

@@ -159,8 +159,8 @@ async fn a_breach_on_the_fresh_connection_fails_the_calls_on_the_old_one() {
     assert_eq!(soon(hanging).await.unwrap().unwrap_err(), breach);
     let mut states = client.states();
     assert_eq!(
-        soon(states.next()).await,
-        Some(ConnectionState::Closed(Some(breach)))
+        soon(states.next_state()).await,
+        Some(ConnectionState::Breached(breach))
     );
 }
 
@@ -212,12 +212,12 @@ async fn a_connection_that_ends_right_after_the_login_is_told() {
         Err(error) => assert_eq!(error.code(), "CONNECTION_LOST"),
         Ok(client) => {
             let mut states = client.states();
-            let mut last = soon(states.next()).await;
-            while last == Some(ConnectionState::Connected) {
-                last = soon(states.next()).await;
+            let mut last = soon(states.next_state()).await;
+            while last == Some(ConnectionState::Ready) {
+                last = soon(states.next_state()).await;
             }
             assert!(
-                matches!(last, Some(ConnectionState::Disconnected(_))),
+                matches!(last, Some(ConnectionState::Reconnecting { .. })),
                 "{last:?}"
             );
         }

@@ -26,15 +26,18 @@ where
     .await;
     let client = peer.connect().await.unwrap();
     let mut states = client.states();
-    assert_eq!(soon(states.next()).await, Some(ConnectionState::Connected));
+    assert_eq!(
+        soon(states.next_state()).await,
+        Some(ConnectionState::Ready)
+    );
     let error = call(&client).await.unwrap_err();
     if let Error::IntegrityBreach { .. } = error {
         assert_eq!(call(&client).await.unwrap_err(), error);
         assert_eq!(
-            soon(states.next()).await,
-            Some(ConnectionState::Closed(Some(error.clone())))
+            soon(states.next_state()).await,
+            Some(ConnectionState::Breached(error.clone()))
         );
-        assert_eq!(soon(states.next()).await, None);
+        assert_eq!(soon(states.next_state()).await, None);
     }
     error
 }

@@ -1,0 +1,107 @@
+//! The task that keeps a session alive: it moves to a fresh connection before a key is used up, and
+//! reconnects with back-off when the connection is lost.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::login::{self, Settings};
+use super::{Lifeline, SessionInfo, lock};
+use crate::connection::{Connection, Over};
+use crate::error::Error;
+
+/// Keeps the session alive until the client is finished, `connection` being the first one.
+pub(super) async fn drive(
+    settings: Arc<Settings>,
+    lifeline: Arc<Lifeline>,
+    info: Arc<Mutex<SessionInfo>>,
+    connection: Arc<Connection>,
+) {
+    let over = lifeline.clone().over();
+    tokio::select! {
+        biased;
+        _ = over => {}
+        () = keep(&settings, &lifeline, &info, connection) => {}
+    }
+}
+
+async fn keep(
+    settings: &Settings,
+    lifeline: &Arc<Lifeline>,
+    info: &Mutex<SessionInfo>,
+    mut connection: Arc<Connection>,
+) {
+    loop {
+        let since = Instant::now();
+        let mut hurries = lifeline.hurries();
+        let mut delay = match connection.over().await {
+            // The calls in flight end on it; the state stays as it is unless the move fails.
+            Over::Spent => None,
+            Over::Lost(error) => Some(lifeline.lost(error, since)),
+            Over::Finished => return,
+        };
+        let opened = loop {
+            if let Some(delay) = delay {
+                wait(delay, settings, lifeline, &mut hurries).await;
+                lifeline.connecting();
+            }
+            match login::open(settings, lifeline).await {
+                Ok(opened) => break opened,
+                Err(error) if is_refusal(&error) => return lifeline.refuse(&error),
+                Err(_) if lifeline.check().is_err() => return,
+                Err(error) => delay = Some(lifeline.attempt_failed(error)),
+            }
+        };
+        store(info, opened.info);
+        connection = Arc::new(opened.connection);
+        lifeline.ready(connection.clone());
+    }
+}
+
+/// Takes over what the server said at a new login.
+fn store(info: &Mutex<SessionInfo>, facts: SessionInfo) {
+    let mut info = lock(info);
+    // What this client's own connecting did stays true.
+    let is_activated_now = info.is_activated_now;
+    *info = SessionInfo {
+        is_activated_now,
+        ..facts
+    };
+}
+
+/// Waits before an attempt, unless the host or the end of the machine's sleep says that it is
+/// worth trying now.
+async fn wait(
+    delay: Duration,
+    settings: &Settings,
+    lifeline: &Lifeline,
+    hurries: &mut watch::Receiver<u64>,
+) {
+    tokio::select! {
+        () = tokio::time::sleep(delay) => {}
+        // The sender lives as long as the lifeline.
+        _ = hurries.changed() => {}
+        () = settings.wall.slept() => lifeline.woke_up(),
+    }
+    // A wish that comes during the attempt, or before the loss was noticed, ends the next wait.
+    hurries.mark_unchanged();
+}
+
+/// Whether a login that failed so would fail again (docs/protocol.md, section 5). A status that
+/// this version does not know is taken for a refusal: trying again for ever would hide it from
+/// the user.
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::OutdatedVersion { .. }
+            | Error::KeyBoundToAnotherDevice { .. }
+            | Error::LicenseNotFound { .. }
+            | Error::LicenseExpired { .. }
+            | Error::LicenseSuspended { .. }
+            | Error::BadRequest { .. }
+            | Error::UnknownMethod { .. }
+            | Error::UnknownStatus { .. }
+    )
+}
