@@ -3,6 +3,7 @@
 mod admin;
 mod options;
 mod serve;
+mod settings;
 
 use std::io::{self, Write};
 
@@ -12,14 +13,18 @@ use skyline_protocol::LicenseKeyError;
 use crate::{identity::IdentityFileError, store::StoreError, tls::TlsError};
 
 pub use options::{
-    DatabaseOptions, LicenseCommand, LicenseIssueOptions, ProductCommand, ProductSetOptions,
-    ServeOptions, TypedKey,
+    DatabaseOptions, IdentityOptions, LicenseCommand, LicenseIssueOptions, ProductCommand,
+    ProductSetOptions, ServeOptions, TypedKey,
 };
+pub use settings::{Invocation, SettingsError};
 
 /// The licensing server of the Skyline protocol, and its admin commands.
 #[derive(Debug, Parser)]
 #[command(name = "skyline-server", version)]
 pub struct Cli {
+    /// File of settings (TOML), which the command line and the environment go before
+    #[arg(long, global = true, env = "SKYLINE_CONFIG", value_name = "FILE")]
+    pub config: Option<std::path::PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -58,6 +63,12 @@ pub enum CliError {
     /// There is no usable identity key.
     #[error(transparent)]
     Identity(#[from] IdentityFileError),
+    /// What to log is not said in the language of `tracing`.
+    #[error("the log filter is not valid: {0}")]
+    LogFilter(tracing_subscriber::filter::ParseError),
+    /// A certificate without its key, or the reverse.
+    #[error("for TLS both tls-certificate and tls-key are needed")]
+    HalfTls,
     /// There is no usable certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -85,8 +96,14 @@ pub enum CliError {
 ///
 /// # Errors
 /// What the administrator is to be told.
-pub async fn run(cli: Cli) -> Result<(), CliError> {
-    match cli.command {
+pub async fn run(invocation: Invocation) -> Result<(), CliError> {
+    let settings =
+        matches!(&invocation.cli.command, Command::Serve(options) if options.print_config)
+            .then(|| invocation.effective_settings());
+    if let Some(settings) = settings {
+        return print(&settings);
+    }
+    match invocation.cli.command {
         Command::Keygen { file } => {
             let identity = crate::identity::create(&file)?;
             print(&format!("{}\n", identity.public()))

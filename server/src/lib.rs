@@ -16,6 +16,7 @@
 //! - License keys are stored as they are, since administrators must be able to look them up and to
 //!   tell them to their owners: protect the database like a list of passwords.
 
+pub mod address;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -23,10 +24,12 @@ mod connection;
 pub mod identity;
 mod in_flight;
 pub mod licensing;
+pub mod log;
 pub mod messages;
 mod methods;
 pub mod model;
 mod peer;
+pub mod rate;
 pub mod serve;
 mod session;
 pub mod store;

@@ -20,6 +20,19 @@ pub struct DatabaseOptions {
     pub file: PathBuf,
 }
 
+/// Where the identity keys are.
+#[derive(Clone, Debug, Args)]
+pub struct IdentityOptions {
+    /// File of the identity key, made by `skyline-server keygen`
+    #[arg(long, env = "SKYLINE_IDENTITY_KEY", value_name = "FILE")]
+    #[arg(default_value = "identity.key", value_hint = ValueHint::FilePath)]
+    pub identity_key: PathBuf,
+    /// File of the identity key that is to follow it; it need not be there yet
+    #[arg(long, env = "SKYLINE_NEXT_IDENTITY_KEY", value_name = "FILE")]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub next_identity_key: Option<PathBuf>,
+}
+
 /// Commands on products.
 #[derive(Debug, Subcommand)]
 pub enum ProductCommand {

@@ -1,25 +1,28 @@
 //! `skyline-server serve`.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
 
-use super::{CliError, ServeOptions, admin, print};
+use super::{CliError, ServeOptions, admin, print, settings::unknown_variables};
 use crate::{
     clock::SystemClock,
-    identity,
+    identity, log,
     serve::{Server, WEBSOCKET_PATH},
     store::Store,
     tls,
 };
 
 pub(super) async fn serve(options: ServeOptions) -> Result<(), CliError> {
-    start_log(&options.log)?;
-    let identity = identity::load(&options.identity_key)?;
+    log::start(&options.log, options.log_format).map_err(CliError::LogFilter)?;
+    for name in unknown_variables(std::env::vars_os().map(|(name, _)| name)) {
+        tracing::warn!(name, "this variable of the environment is no setting");
+    }
+    let identity = identity::load(&options.identity.identity_key)?;
     let tls = match (&options.tls_certificate, &options.tls_key) {
         (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
-        _ => None,
+        (None, None) => None,
+        _ => return Err(CliError::HalfTls),
     };
     // Before the ready line is out, so that no signal is lost after it.
     let signals = Signals::new()?;
@@ -52,19 +55,6 @@ pub(super) async fn serve(options: ServeOptions) -> Result<(), CliError> {
     }
     store.close().await;
     tracing::info!("stopped");
-    Ok(())
-}
-
-/// Logs go to the standard error: the standard output is for the ready line.
-fn start_log(filter: &str) -> Result<(), CliError> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        CliError::System("the log filter is not valid", io::Error::other(error))
-    })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .init();
     Ok(())
 }
 

@@ -108,7 +108,7 @@ impl Running {
     }
 }
 
-fn command(folder: &Path) -> Command {
+pub fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skyline-server"));
     command
         .current_dir(folder)
