@@ -28,6 +28,7 @@ pub mod log;
 pub mod messages;
 mod methods;
 pub mod model;
+mod open_files;
 mod peer;
 pub mod rate;
 pub mod serve;

@@ -47,6 +47,10 @@ const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Written bytes that are gathered before they go to the socket without a flush.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 
+/// Room for pongs beside the largest packet that is being written, in bytes. A peer that pings and
+/// does not read gets no more of them than fit: only the newest matters (RFC 6455, section 5.5.3).
+const PONG_BUFFER_BYTES: usize = 64 * 1024;
+
 /// Largest head of an HTTP request, in bytes: what common proxies let pass.
 const MAX_HTTP_HEAD_BYTES: usize = 16 * 1024;
 
@@ -230,6 +234,9 @@ async fn websocket(
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(
+            server.config.max_packet_bytes + WRITE_BUFFER_BYTES + PONG_BUFFER_BYTES,
+        )
         .max_message_size(server.config.max_packet_bytes)
         .max_frame_size(server.config.max_packet_bytes)
         .on_upgrade(move |socket| {

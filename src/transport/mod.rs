@@ -24,6 +24,11 @@ use crate::error::{ConnectionFailure, Error, Result};
 /// connection holds 20 KiB instead of 135 (docs/adr/0003).
 const READ_BUFFER_BYTES: usize = 16 << 10;
 
+/// What may wait to be written beside the largest packet, in bytes: tungstenite's own buffer, twice.
+/// A server that pings and does not read gets no more pongs than fit: only the newest matters
+/// (RFC 6455, section 5.5.3).
+const WRITE_BUFFER_BYTES: usize = 256 << 10;
+
 /// How this client names itself to the server and the proxies on the way.
 const USER_AGENT_VALUE: &str = concat!("skyline/", env!("CARGO_PKG_VERSION"));
 
@@ -67,6 +72,12 @@ async fn open(url: &Url, config: &ClientConfig) -> Result<Socket> {
         .insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
     let settings = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
+        .max_write_buffer_size(
+            config
+                .limits
+                .packet_bytes
+                .saturating_add(WRITE_BUFFER_BYTES),
+        )
         .max_message_size(Some(config.limits.packet_bytes))
         .max_frame_size(Some(config.limits.packet_bytes));
     let (socket, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(settings))

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use super::{CliError, ServeOptions, admin, print, settings::unknown_variables};
 use crate::{
     clock::SystemClock,
-    identity, log,
+    identity, log, open_files,
     serve::{Server, WEBSOCKET_PATH},
     store::Store,
     tls,
@@ -37,12 +37,9 @@ pub(super) async fn serve(options: ServeOptions) -> Result<(), CliError> {
         "listening on {scheme}://{address}{WEBSOCKET_PATH}\n"
     ))?;
 
-    let server = Server::new(
-        options.config(),
-        identity,
-        Arc::clone(&store),
-        Arc::new(SystemClock),
-    );
+    let mut config = options.config();
+    config.max_connections = open_files::make_room(config.max_connections);
+    let server = Server::new(config, identity, Arc::clone(&store), Arc::new(SystemClock));
     let running = Arc::clone(&server).run(listener, tls);
     tokio::pin!(running);
     tokio::select! {

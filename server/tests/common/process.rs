@@ -14,6 +14,8 @@ use tokio::{
 
 use super::{Peer, Socket, within};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_skyline-server");
+
 pub const PLAN: &str = "telepower.licensePlan.release.quarterly";
 
 /// A folder with a database, an identity key and a product.
@@ -46,12 +48,20 @@ impl Installation {
     }
 
     pub async fn serve(&self, options: &[&str]) -> Running {
+        self.start(command(self.path()), options).await
+    }
+
+    /// The same where the system lets a process open so many files.
+    pub async fn serve_with_open_files(&self, limit: u32, options: &[&str]) -> Running {
+        let mut shell = prepare(Command::new("sh"), self.path());
+        let limit = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &limit, PROGRAM]);
+        self.start(shell, options).await
+    }
+
+    async fn start(&self, mut program: Command, options: &[&str]) -> Running {
         let always = ["serve", "--listen", "127.0.0.1:0", "--test-hooks"];
-        let mut child = command(self.path())
-            .args(always)
-            .args(options)
-            .spawn()
-            .unwrap();
+        let mut child = program.args(always).args(options).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
         within(output.read_line(&mut ready)).await.unwrap();
@@ -91,8 +101,12 @@ impl Running {
         socket.shake_hands(&installation.identity).await
     }
 
+    pub fn process_id(&self) -> u32 {
+        self.child.id().expect("nobody has waited for its end")
+    }
+
     pub async fn signal(&self, name: &str) {
-        let id = self.child.id().unwrap().to_string();
+        let id = self.process_id().to_string();
         let status = Command::new("kill").args(["-s", name, &id]).status().await;
         assert!(status.unwrap().success());
     }
@@ -109,7 +123,10 @@ impl Running {
 }
 
 pub fn command(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_skyline-server"));
+    prepare(Command::new(PROGRAM), folder)
+}
+
+fn prepare(mut command: Command, folder: &Path) -> Command {
     command
         .current_dir(folder)
         .env_clear()
