@@ -150,7 +150,7 @@ impl Connection {
             let mut queue = queue;
             let (mut sink, mut stream) = socket.split();
             let end = tokio::select! {
-                biased;
+               biased;
                 end = stop => end,
                 end = reading::read_all(&mut stream, opener, &task) => end,
                 end = writing::write_all(&mut sink, &mut queue, sealer, &task) => end,
@@ -204,7 +204,7 @@ impl Connection {
     /// Resolves when it takes no more requests, and says why.
     pub(crate) async fn over(&self) -> Over {
         let end = tokio::select! {
-            biased;
+           biased;
             end = self.shared.end.wait() => end,
             _ = self.shared.spent.wait() => return Over::Spent,
         };
@@ -296,6 +296,7 @@ impl End {
 /// Asks a silent peer for a sign of life, and gives it up when none comes.
 async fn watch_silence(shared: &Shared) -> End {
     tokio::select! {
+        biased;
         end = watch_long_silence(shared) => end,
         end = watch_doubts(shared) => end,
     }
@@ -321,6 +322,7 @@ async fn watch_long_silence(shared: &Shared) -> End {
 async fn watch_doubts(shared: &Shared) -> End {
     loop {
         tokio::select! {
+            biased;
             () = shared.probe.notified() => {}
             () = shared.options.wall.slept() => {}
         }

@@ -5,6 +5,8 @@ mod backoff;
 mod driver;
 mod lifeline;
 mod login;
+#[cfg(test)]
+mod simulation;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -120,7 +122,7 @@ impl Session {
         };
         let timer = self.timer(deadline);
         tokio::select! {
-            biased;
+           biased;
             result = call.run() => result,
             () = timer => {
                 let sent = call.sent.load(Ordering::Relaxed);
@@ -242,7 +244,7 @@ impl Call<'_> {
             return Err(error);
         }
         tokio::select! {
-            biased;
+           biased;
             _ = self.session.lifeline.clone().over() => Ok(()),
             () = self.session.timer(again) => Ok(()),
         }

@@ -21,7 +21,7 @@ pub(super) async fn drive(
 ) {
     let over = lifeline.clone().over();
     tokio::select! {
-        biased;
+       biased;
         _ = over => {}
         () = keep(&settings, &lifeline, &info, connection) => {}
     }
@@ -80,6 +80,7 @@ async fn wait(
     hurries: &mut watch::Receiver<u64>,
 ) {
     tokio::select! {
+        biased;
         () = tokio::time::sleep(delay) => {}
         // The sender lives as long as the lifeline.
         _ = hurries.changed() => {}

@@ -1,10 +1,11 @@
 //! What outlives a single connection: the connection in use, the end of the client, the latch of
 //! a breach, and the state that the application watches.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +52,8 @@ impl ConnectionState {
 #[derive(Debug)]
 pub struct StateStream {
     states: watch::Receiver<ConnectionState>,
-    finished: bool,
+    /// The state that was given last.
+    last: Option<ConnectionState>,
 }
 
 impl StateStream {
@@ -60,12 +62,18 @@ impl StateStream {
     /// [`ConnectionState::ShutDown`]. A reader that is slow may miss states in between, never the
     /// last one. Dropping the future loses nothing.
     pub async fn next_state(&mut self) -> Option<ConnectionState> {
-        if self.finished || self.states.changed().await.is_err() {
-            return None;
+        loop {
+            let finished = self.last.as_ref().is_some_and(ConnectionState::is_final);
+            if finished || self.states.changed().await.is_err() {
+                return None;
+            }
+            let state = self.states.borrow_and_update().clone();
+            // It may have changed there and back unseen.
+            if self.last.as_ref() != Some(&state) {
+                self.last = Some(state.clone());
+                return Some(state);
+            }
         }
-        let state = self.states.borrow_and_update().clone();
-        self.finished = state.is_final();
-        Some(state)
     }
 }
 
@@ -75,7 +83,9 @@ pub(crate) struct Lifeline {
     stop: CancellationToken,
     states: watch::Sender<ConnectionState>,
     /// The connection for new requests. It may have ended or be spent: then another one follows.
-    connection: watch::Sender<Option<Arc<Connection>>>,
+    connection: Mutex<Option<Arc<Connection>>>,
+    /// Wakes those who wait for a connection, in the order in which they came.
+    connected: Notify,
     backoff: Mutex<Backoff>,
     /// Counts the host's wishes to reconnect now.
     hurry: watch::Sender<u64>,
@@ -88,7 +98,8 @@ impl Lifeline {
         Self {
             stop: CancellationToken::new(),
             states: watch::Sender::new(ConnectionState::Connecting),
-            connection: watch::Sender::new(None),
+            connection: Mutex::new(None),
+            connected: Notify::new(),
             backoff: Mutex::new(backoff),
             hurry: watch::Sender::new(0),
             open: watch::Sender::new(0),
@@ -120,45 +131,39 @@ impl Lifeline {
     ///
     /// As [`Self::check`], when the client is finished before.
     pub(crate) async fn connection(&self) -> Result<Arc<Connection>> {
-        let usable = |connection: &Option<Arc<Connection>>| {
-            let usable = connection
-                .as_ref()
-                .filter(|connection| connection.takes_requests());
-            usable.cloned()
-        };
-        let present = usable(&self.connection.borrow());
-        if let Some(connection) = present {
-            return Ok(connection);
-        }
-        let mut connections = self.connection.subscribe();
-        let next = async {
-            loop {
-                if let Some(connection) = usable(&connections.borrow_and_update()) {
-                    return connection;
-                }
-                if connections.changed().await.is_err() {
-                    // The sender lives as long as `self`.
-                    std::future::pending::<()>().await;
-                }
+        loop {
+            let mut connected = pin!(self.connected.notified());
+            // From here on no wake-up is missed.
+            connected.as_mut().enable();
+            let present = self.present().clone();
+            if let Some(connection) = present.filter(|present| present.takes_requests()) {
+                return Ok(connection);
             }
-        };
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Err(self.check().err().unwrap_or(Error::ShutDown {
-                maybe_executed: false,
-            })),
-            connection = next => Ok(connection),
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {
+                    self.check()?;
+                    return Err(Error::ShutDown {
+                        maybe_executed: false,
+                    });
+                }
+                () = connected => {}
+            }
         }
+    }
+
+    fn present(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
+        // Nothing panics while it is held.
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn states(&self) -> StateStream {
         let mut states = self.states.subscribe();
         // The present state counts as a change, so that the first `next_state` gives it.
         states.mark_changed();
-        StateStream {
-            states,
-            finished: false,
-        }
+        StateStream { states, last: None }
     }
 
     /// Resolves when the client is finished, and says how its connections end then.
@@ -199,7 +204,7 @@ impl Lifeline {
         self.backoff().reset();
         self.hurry
             .send_modify(|wishes| *wishes = wishes.wrapping_add(1));
-        if let Some(connection) = &*self.connection.borrow() {
+        if let Some(connection) = &*self.present() {
             connection.probe();
         }
     }
@@ -216,8 +221,9 @@ impl Lifeline {
 
     /// A login succeeded: new requests go over its connection.
     pub(crate) fn ready(&self, connection: Arc<Connection>) {
-        self.connection.send_replace(Some(connection));
+        *self.present() = Some(connection);
         self.set(ConnectionState::Ready);
+        self.connected.notify_waiters();
     }
 
     /// Plans the attempt after a failed one: says how long to wait before it.
