@@ -14,21 +14,29 @@ internal import SkylineNative
 /// await client.shutdown()
 /// ```
 ///
+/// ### When the connection is lost
+///
+/// Once connected, the client keeps the session by itself: after every loss it connects and logs in
+/// again, with growing waits in between, until it is shut down, the server refuses the login for
+/// good, or the integrity of the session is violated. ``states`` tell of it. A call that was not
+/// yet sent waits for the next connection, within its deadline. One that was sent and not answered
+/// throws ``SkylineError/Code/connectionLost``, with ``SkylineError/maybeExecuted`` `true`: nobody
+/// knows whether the server executed it. A call marked idempotent is sent again instead.
+///
+/// ### Errors and cancelling
+///
 /// Every call throws ``SkylineError``, or `CancellationError` when its task was cancelled.
 /// Cancelling the task of one call leaves the others as they are. The server may have executed a
 /// call that was cancelled.
 ///
-/// The connection is closed by ``shutdown()``, or when the last reference to the client is gone. A
-/// connection that was lost is not made again by itself: see ``states``, and connect a new client.
+/// The session ends with ``shutdown()``, or when the last reference to the client is gone.
 public final class Client: Sendable {
-    private let native: SkylineNative.Client
-
-    /// What the server said about the license at the login.
-    public let session: Session
+    let native: SkylineNative.Client
+    private let firstSession: Session
 
     private init(_ native: SkylineNative.Client) throws {
         self.native = native
-        session = try Session(native.session())
+        firstSession = try Session(native.session())
     }
 
     /// Connects, checks that the server holds one of the pinned identity keys, and logs in.
@@ -36,7 +44,8 @@ public final class Client: Sendable {
     /// - Parameter configuration: The settings; all are checked first.
     /// - Returns: A client whose session is open.
     /// - Throws: ``SkylineError``: the configuration is invalid, the server cannot be reached or
-    ///   trusted, or it refused the login. `CancellationError` when the task was cancelled.
+    ///   trusted, or it refused the login; nothing is tried again. `CancellationError` when the
+    ///   task was cancelled.
     public static func connect(_ configuration: Configuration) async throws -> Client {
         let native = try await cancellable {
             try await SkylineNative.Client.connect(
@@ -45,160 +54,27 @@ public final class Client: Sendable {
         return try Client(native)
     }
 
-    /// The limits of the license: name to value, for example
-    /// `engine.limits.sendMessage.dailyLimit` to 150.
-    ///
-    /// - Parameter deadline: How long the whole call may take;
-    ///   ``Configuration/callDeadline`` when `nil`.
-    /// - Returns: All limits of the license.
-    /// - Throws: ``SkylineError`` or `CancellationError`.
-    public func limits(deadline: Duration? = nil) async throws -> [String: Int64] {
-        try await cancellable {
-            try await native.getLimits(options: .init(deadline, $0))
-        }
-    }
-
-    /// Reports an event of the application.
-    ///
-    /// - Parameters:
-    ///   - name: The event's name, for example `app.navigation`.
-    ///   - data: What belongs to it: a value that `JSONEncoder` writes as a JSON object.
-    ///   - deadline: How long the whole call may take; ``Configuration/callDeadline`` when `nil`.
-    /// - Throws: ``SkylineError`` or `CancellationError`.
-    public func sendEvent(
-        _ name: String, _ data: some Encodable & Sendable, deadline: Duration? = nil
-    ) async throws {
-        let json = try JSONPayload.encode(data)
-        try await cancellable {
-            try await native.sendEventJson(name: name, data: json, options: .init(deadline, $0))
-        }
-    }
-
-    /// Reports an event whose data is MessagePack already.
-    ///
-    /// - Parameters:
-    ///   - name: The event's name.
-    ///   - messagePack: The MessagePack of a map.
-    ///   - deadline: How long the whole call may take; ``Configuration/callDeadline`` when `nil`.
-    /// - Throws: ``SkylineError`` or `CancellationError`.
-    public func sendEventRaw(
-        _ name: String, _ messagePack: Data, deadline: Duration? = nil
-    ) async throws {
-        try await cancellable {
-            try await native.sendEvent(name: name, data: messagePack, options: .init(deadline, $0))
-        }
-    }
-
-    /// Calls any method of the server with a payload.
-    ///
-    /// Payload and answer pass through `JSONEncoder` and `JSONDecoder` with their default
-    /// strategies, and integers keep all 64 bits. `Data` travels as base64 text; use
-    /// ``callRaw(_:_:deadline:)`` for the binary data, extension types, NaN and infinities of
-    /// MessagePack, which JSON cannot say.
-    ///
-    /// - Parameters:
-    ///   - method: The method's name.
-    ///   - payload: What the method is given.
-    ///   - type: What the answer is read as; an optional where there may be none.
-    ///   - deadline: How long the whole call may take; ``Configuration/callDeadline`` when `nil`.
-    /// - Returns: The method's answer.
-    /// - Throws: ``SkylineError``, with the code ``SkylineError/Code/payload`` when payload or
-    ///   answer does not fit its type; `CancellationError`.
-    public func call<Response: Decodable & Sendable>(
-        _ method: String,
-        _ payload: some Encodable & Sendable,
-        as type: Response.Type = Response.self,
-        deadline: Duration? = nil
-    ) async throws -> Response {
-        let answer = try await call(method, json: try JSONPayload.encode(payload), deadline)
-        return try JSONPayload.decode(type, from: answer)
-    }
-
-    /// Calls any method of the server without a payload.
-    ///
-    /// - Parameters:
-    ///   - method: The method's name.
-    ///   - type: What the answer is read as; an optional where there may be none.
-    ///   - deadline: How long the whole call may take; ``Configuration/callDeadline`` when `nil`.
-    /// - Returns: The method's answer.
-    /// - Throws: ``SkylineError``, with the code ``SkylineError/Code/payload`` when the answer does
-    ///   not fit its type; `CancellationError`.
-    public func call<Response: Decodable & Sendable>(
-        _ method: String,
-        as type: Response.Type = Response.self,
-        deadline: Duration? = nil
-    ) async throws -> Response {
-        try JSONPayload.decode(type, from: try await call(method, json: nil, deadline))
-    }
-
-    /// Calls a method with a payload and drops its answer, if there is one.
-    ///
-    /// - Parameters:
-    ///   - method: The method's name.
-    ///   - payload: What the method is given.
-    ///   - deadline: How long the whole call may take; ``Configuration/callDeadline`` when `nil`.
-    /// - Throws: ``SkylineError`` or `CancellationError`.
-    public func call(
-        _ method: String, _ payload: some Encodable & Sendable, deadline: Duration? = nil
-    ) async throws {
-        _ = try await call(method, json: try JSONPayload.encode(payload), deadline)
-    }
-
-    /// Calls a method without a payload and drops its answer, if there is one.
-    ///
-    /// - Parameters:
-    ///   - method: The method's name.
-    ///   - deadline: How long the whole call may take; ``Configuration/callDeadline`` when `nil`.
-    /// - Throws: ``SkylineError`` or `CancellationError`.
-    public func call(_ method: String, deadline: Duration? = nil) async throws {
-        _ = try await callRaw(method, nil, deadline: deadline)
-    }
-
-    private func call(
-        _ method: String, json: String?, _ deadline: Duration?
-    ) async throws -> String? {
-        try await cancellable {
-            try await native.callJson(method: method, payload: json, options: .init(deadline, $0))
-        }
-    }
-
-    /// Calls any method of the server with MessagePack as it is.
-    ///
-    /// - Parameters:
-    ///   - method: The method's name.
-    ///   - messagePack: The MessagePack of one value; `nil` for no payload.
-    ///   - deadline: How long the whole call may take; ``Configuration/callDeadline`` when `nil`.
-    /// - Returns: The MessagePack of the answer; `nil` when there is none.
-    /// - Throws: ``SkylineError`` or `CancellationError`.
-    public func callRaw(
-        _ method: String, _ messagePack: Data? = nil, deadline: Duration? = nil
-    ) async throws -> Data? {
-        try await cancellable {
-            try await native.call(
-                method: method, payload: messagePack, options: .init(deadline, $0))
-        }
+    /// What the server said about the license at the last login, be it the first one or one after
+    /// a lost connection.
+    public var session: Session {
+        // A day that `Session` cannot hold fails the first login; no later one gives such a day.
+        (try? Session(native.session())) ?? firstSession
     }
 
     /// The states of the connection: the present one, then every change, to the last one.
     ///
-    /// Each use makes a stream of its own. A stream that is read slowly may miss states in between,
-    /// never the last one. It does not keep the client open.
+    /// Each use makes a sequence of its own.
+    public var states: ConnectionStates {
+        ConnectionStates(native.states())
+    }
+
+    /// Tells the client that a connection is worth trying now, as when a phone has got its network
+    /// back.
     ///
-    /// ```swift
-    /// for await state in client.states {
-    ///     if case .disconnected(let error) = state { print(error.message) }
-    /// }
-    /// ```
-    public var states: AsyncStream<ConnectionState> {
-        let states = native.states()
-        let cancellation = SkylineNative.Cancellation()
-        return AsyncStream {
-            // The only failure is the cancellation, which ends the stream.
-            let state = try? await states.next(cancellation: cancellation)
-            return state.map(ConnectionState.init)
-        } onCancel: {
-            cancellation.cancel()
-        }
+    /// A wait between two attempts ends at once; a connection that seems open is asked for a sign
+    /// of life and given up when none comes within seconds. Otherwise nothing happens.
+    public func reconnectNow() {
+        native.reconnectNow()
     }
 
     /// Closes the connection in order.

@@ -62,6 +62,21 @@ public struct Configuration: Sendable {
     /// `nil` is 30 seconds, the common patience of a person. More than zero.
     public var callDeadline: Duration?
 
+    /// The longest wait before the first attempt after a loss; before each further one it doubles.
+    /// The wait itself is drawn evenly from zero to it, so that the clients which one fault has
+    /// thrown off do not come back all at once. `nil` is 0.5 seconds: a short hiccup is over by
+    /// then. More than zero.
+    public var reconnectInitialDelay: Duration?
+
+    /// The longest wait before any attempt; a server that asks for more gets it. `nil` is 60
+    /// seconds: a service that comes back is found within a minute. From ``reconnectInitialDelay``
+    /// to a day.
+    public var reconnectMaxDelay: Duration?
+
+    /// How long a connection must last before the waits begin again with the shortest. `nil` is 60
+    /// seconds: a server that drops its clients right after the login is not stormed.
+    public var reconnectStableAfter: Duration?
+
     /// The largest packet in bytes, in either direction; 4 KiB to 1 GiB. `nil` is 16 MiB, the
     /// protocol's own limit.
     public var maxPacketBytes: Int?
@@ -168,6 +183,9 @@ extension Configuration: CustomReflectable, CustomStringConvertible, CustomDebug
                 "connectDeadline": connectDeadline as Any,
                 "handshakeDeadline": handshakeDeadline as Any,
                 "callDeadline": callDeadline as Any,
+                "reconnectInitialDelay": reconnectInitialDelay as Any,
+                "reconnectMaxDelay": reconnectMaxDelay as Any,
+                "reconnectStableAfter": reconnectStableAfter as Any,
                 "maxPacketBytes": maxPacketBytes as Any,
                 "maxCallsInFlight": maxCallsInFlight as Any,
                 "maxBytesInFlight": maxBytesInFlight as Any,
@@ -225,6 +243,9 @@ extension Configuration {
             connectDeadline: connectDeadline?.seconds,
             handshakeDeadline: handshakeDeadline?.seconds,
             callDeadline: callDeadline?.seconds,
+            reconnectInitialDelay: reconnectInitialDelay?.seconds,
+            reconnectMaxDelay: reconnectMaxDelay?.seconds,
+            reconnectStableAfter: reconnectStableAfter?.seconds,
             // Clamped: a negative number becomes 0, which the core refuses by the setting's name.
             maxPacketBytes: maxPacketBytes.map { UInt64(clamping: $0) },
             maxCallsInFlight: maxCallsInFlight.map { UInt32(clamping: $0) },

@@ -21,8 +21,11 @@ func cancellable<Value: Sendable>(
 }
 
 extension SkylineNative.CallOptions {
-    init(_ deadline: Duration?, _ cancellation: SkylineNative.Cancellation) {
-        self.init(deadline: deadline?.seconds, cancellation: cancellation)
+    init(
+        _ deadline: Duration?, idempotent: Bool = false, cancellation: SkylineNative.Cancellation
+    ) {
+        self.init(
+            deadline: deadline?.seconds, idempotent: idempotent, cancellation: cancellation)
     }
 }
 

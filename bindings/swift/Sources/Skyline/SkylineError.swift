@@ -119,7 +119,7 @@ extension SkylineError {
         public static let badRequest = Code(rawValue: "BAD_REQUEST")
         /// The server has no such method.
         public static let unknownMethod = Code(rawValue: "UNKNOWN_METHOD")
-        /// The server does not accept the session any more: connect again.
+        /// The server does not accept the session any more: try again, over the next connection.
         public static let invalidSession = Code(rawValue: "INVALID_SESSION")
         /// Too many requests. See ``SkylineError/retryAfter``.
         public static let rateLimited = Code(rawValue: "RATE_LIMITED")
@@ -128,7 +128,8 @@ extension SkylineError {
         /// The server answered with a status that this version does not know. See
         /// ``SkylineError/status``.
         public static let unknownStatus = Code(rawValue: "UNKNOWN_STATUS")
-        /// The connection ended before the answer came. See ``SkylineError/maybeExecuted``.
+        /// The connection ended before the answer came; the client reconnects by itself. See
+        /// ``SkylineError/maybeExecuted``.
         public static let connectionLost = Code(rawValue: "CONNECTION_LOST")
         /// The deadline passed first. See ``SkylineError/maybeExecuted``.
         public static let deadlineExceeded = Code(rawValue: "DEADLINE_EXCEEDED")

@@ -6,44 +6,58 @@ import XCTest
 final class ConnectionTests: ServerTestCase {
     func testTheStatesEndWithTheShutdown() async throws {
         let (_, client) = try await connectedClient()
-        let states = Task { [stream = client.states] in
-            await stream.reduce(into: []) { $0.append($1) }
+        let states = Task { [sequence = client.states] in
+            await sequence.reduce(into: []) { $0.append($1) }
         }
         await client.shutdown()
 
         let seen = await states.value
-        XCTAssertEqual(seen.last, .closed(nil))
-    }
-
-    func testALostConnectionIsAState() async throws {
-        let (server, client) = try await connectedClient()
-        var states = client.states.makeAsyncIterator()
-        let first = await states.next()
-        XCTAssertEqual(first, .connected)
-
-        server.kill()
-
-        guard case .disconnected(let error) = await states.next() else {
-            return XCTFail("the connection is not said to be lost")
-        }
-        XCTAssertEqual(error.code, .connectionLost)
+        XCTAssertEqual(seen.last, .shutDown)
     }
 
     func testABreachIsTheLastState() async throws {
         let (_, client) = try await connectedClient()
-        let stream = client.states
+        let states = client.states
         let error = try await failure {
             try await client.answer(with: AnswerWith(status: "INTEGRITY_BREACH", message: "LL"))
         }
 
-        let states = await stream.reduce(into: []) { $0.append($1) }
-        XCTAssertEqual(states.last, .closed(error))
+        let seen = await states.reduce(into: []) { $0.append($1) }
+        XCTAssertEqual(seen.last, .breached(error))
+    }
+
+    func testWhoAsksForTheStatesIsToldThePresentOneFirst() async throws {
+        let (_, client) = try await connectedClient()
+
+        for _ in 0..<2 {
+            let state = try await client.states.nextState()
+            XCTAssertEqual(state, .ready)
+        }
+    }
+
+    func testACancelledWaitForAStateLosesNone() async throws {
+        let (_, client) = try await connectedClient()
+        let states = client.states
+        let first = try await states.nextState()
+        XCTAssertEqual(first, .ready)
+        let wait = Task { try await states.nextState() }
+        try await Task.sleep(for: .milliseconds(100))
+
+        wait.cancel()
+
+        let result = await wait.result
+        XCTAssertThrowsError(try result.get()) { XCTAssertTrue($0 is CancellationError, "\($0)") }
+        await client.shutdown()
+        let last = try await states.nextState()
+        XCTAssertEqual(last, .shutDown)
+        let end = try await states.nextState()
+        XCTAssertNil(end)
     }
 
     func testACancelledReaderOfStatesEnds() async throws {
         let (_, client) = try await connectedClient()
-        let reader = Task { [stream = client.states] in
-            await stream.reduce(into: 0) { count, _ in count += 1 }
+        let reader = Task { [sequence = client.states] in
+            await sequence.reduce(into: 0) { count, _ in count += 1 }
         }
         try await Task.sleep(for: .milliseconds(100))
         reader.cancel()
@@ -58,11 +72,11 @@ final class ConnectionTests: ServerTestCase {
         let server = try await startServer()
         let license = try await server.issueLicense()
         var client: Client? = try await Client.connect(server.configuration(license))
-        let stream = try XCTUnwrap(client).states
+        let states = try XCTUnwrap(client).states
         client = nil
 
         // Ends, so the connection does.
-        for await _ in stream {}
+        for await _ in states {}
     }
 
     func testAConnectIsCancelledWithItsTask() async throws {

@@ -2,7 +2,8 @@ import Foundation
 import Skyline
 import XCTest
 
-/// The scenarios of docs/scenarios.md: the same claims in every language of Skyline.
+/// The scenarios of docs/scenarios.md: the same claims in every language of Skyline. Those of a
+/// connection that is lost, of events and of updates are in the other files of this folder.
 final class ScenariosTests: ServerTestCase {
     func testAFirstLoginActivatesTheLicense() async throws {
         let server = try await startServer()
@@ -307,8 +308,9 @@ final class ScenariosTests: ServerTestCase {
         let error = try await failure { try await call.value }
         XCTAssertEqual(error.code, .connectionLost)
         XCTAssertEqual(error.maybeExecuted, true)
-        let later = try await failure { try await client.limits() }
-        XCTAssertEqual(later.code, .connectionLost)
+        let later = try await failure { try await client.limits(deadline: .milliseconds(300)) }
+        XCTAssertEqual(later.code, .deadlineExceeded)
+        XCTAssertEqual(later.maybeExecuted, false)
     }
 
     func testEachInvalidConfigurationFieldIsNamed() async throws {
@@ -328,6 +330,8 @@ final class ScenariosTests: ServerTestCase {
             ("connectDeadline", { $0.connectDeadline = .zero }),
             ("handshakeDeadline", { $0.handshakeDeadline = .zero }),
             ("callDeadline", { $0.callDeadline = .seconds(-1) }),
+            ("reconnectInitialDelay", { $0.reconnectInitialDelay = .zero }),
+            ("reconnectMaxDelay", { $0.reconnectMaxDelay = .milliseconds(1) }),
             ("maxPacketBytes", { $0.maxPacketBytes = 100 }),
             ("maxCallsInFlight", { $0.maxCallsInFlight = 0 }),
             ("maxBytesInFlight", { $0.maxBytesInFlight = -1 }),

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A process of the test, whose output goes to files.
+/// A process of the test, which works in a folder and whose output goes to files there.
 final class ChildProcess: @unchecked Sendable {
     /// How long one command, or the start of a server, may take.
     private static let patience: Duration = .seconds(30)
@@ -28,6 +28,7 @@ final class ChildProcess: @unchecked Sendable {
         }
         process.executableURL = program
         process.arguments = arguments
+        process.currentDirectoryURL = folder
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = try FileHandle(forWritingTo: output)

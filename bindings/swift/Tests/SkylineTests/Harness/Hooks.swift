@@ -25,12 +25,43 @@ extension Client {
     }
 
     /// A call that the server answers after a while.
-    func delay(milliseconds: Int, deadline: Duration? = nil) async throws {
-        try await call("test.delay", Delay(milliseconds: milliseconds), deadline: deadline)
+    func delay(
+        milliseconds: Int, deadline: Duration? = nil, idempotent: Bool = false
+    ) async throws {
+        try await call(
+            "test.delay", Delay(milliseconds: milliseconds), deadline: deadline,
+            idempotent: idempotent)
+    }
+
+    /// A call that the server answers by dropping the connection. It fails with the error of that.
+    @discardableResult
+    func dropConnection() async throws -> SkylineError {
+        try await failure { try await call("test.drop-connection") }
     }
 
     /// A call that the server answers with a status of the caller's choice.
-    func answer(with status: AnswerWith) async throws {
-        try await call("test.status", status)
+    func answer(
+        with status: AnswerWith, deadline: Duration? = nil, idempotent: Bool = false
+    ) async throws {
+        try await call("test.status", status, deadline: deadline, idempotent: idempotent)
+    }
+}
+
+extension ConnectionStates {
+    /// The next state that fits, whatever comes before it; the test fails when there is none.
+    @discardableResult
+    func first(where fits: (ConnectionState) -> Bool) async throws -> ConnectionState {
+        while let state = try await nextState() {
+            if fits(state) { return state }
+        }
+        throw NoSuchState()
+    }
+
+    struct NoSuchState: Error {}
+}
+
+extension ConnectionState {
+    var isReconnecting: Bool {
+        if case .reconnecting = self { true } else { false }
     }
 }

@@ -43,11 +43,15 @@ class ServerTestCase: XCTestCase {
         return server
     }
 
-    /// A server, and a client that has logged in to it with a license of its own.
-    func connectedClient() async throws -> (LicensingServer, Client) {
+    /// A server, and a client that has logged in to it with a license of its own, after a change of
+    /// its settings.
+    func connectedClient(
+        _ change: (inout Configuration) -> Void = { _ in }
+    ) async throws -> (LicensingServer, Client) {
         let server = try await startServer()
-        let license = try await server.issueLicense()
-        return (server, try await Client.connect(server.configuration(license)))
+        var configuration = server.configuration(try await server.issueLicense())
+        change(&configuration)
+        return (server, try await Client.connect(configuration))
     }
 }
 
