@@ -10,11 +10,15 @@ use std::io::{self, Write};
 use clap::{Parser, Subcommand};
 use skyline_protocol::LicenseKeyError;
 
-use crate::{identity::IdentityFileError, store::StoreError, tls::TlsError};
+use crate::{
+    identity::IdentityFileError,
+    store::{DatabaseAddressError, StoreError},
+    tls::TlsError,
+};
 
 pub use options::{
     DatabaseOptions, IdentityOptions, LicenseCommand, LicenseIssueOptions, ProductCommand,
-    ProductSetOptions, ServeOptions, TypedKey,
+    ProductSetOptions, ServeOptions, TypedAddress, TypedKey,
 };
 pub use settings::{Invocation, SettingsError};
 
@@ -72,6 +76,9 @@ pub enum CliError {
     /// There is no usable certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The database is named by something else than a file or a PostgreSQL URL.
+    #[error(transparent)]
+    DatabaseAddress(#[from] DatabaseAddressError),
     /// No product of that name.
     #[error("there is no product `{0}`: make it with `skyline-server product set {0}`")]
     UnknownProduct(String),

@@ -1,6 +1,6 @@
 //! One connection's life: handshake, `start-session`, calls, end (docs/protocol.md, sections 1 to 4).
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use bytes::BytesMut;
@@ -24,10 +24,10 @@ use crate::{
 pub(crate) const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(server: &Server, socket: WebSocket, meter: &Meter) {
+pub(crate) async fn serve(server: &Server, socket: WebSocket, address: IpAddr, meter: &Meter) {
     let (mut sink, mut stream) = socket.split();
     let begun = tokio::select! {
-        begun = begin(server, &mut sink, &mut stream) => begun,
+        begun = begin(server, address, &mut sink, &mut stream) => begun,
         () = server.stop.cancelled() => Err(End::STOPPING),
     };
     let end = match begun {
@@ -56,7 +56,12 @@ async fn send(sink: &mut Sink, message: Vec<u8>) -> Result<(), End> {
 }
 
 /// Everything up to the open session.
-async fn begin(server: &Server, sink: &mut Sink, stream: &mut Stream) -> Result<Connection, End> {
+async fn begin(
+    server: &Server,
+    address: IpAddr,
+    sink: &mut Sink,
+    stream: &mut Stream,
+) -> Result<Connection, End> {
     let key = timeout(
         server.config.handshake_deadline,
         handshake(server, sink, stream),
@@ -67,7 +72,7 @@ async fn begin(server: &Server, sink: &mut Sink, stream: &mut Stream) -> Result<
     let peer = Peer::new(opener);
     timeout(
         server.config.session_deadline,
-        open_session(server, sealer, peer, sink, stream),
+        open_session(server, address, sealer, peer, sink, stream),
     )
     .await
     .unwrap_or(Err(End::Close(
@@ -100,6 +105,7 @@ async fn handshake(
 
 async fn open_session(
     server: &Server,
+    address: IpAddr,
     mut sealer: Sealer,
     mut peer: Peer,
     sink: &mut Sink,
@@ -111,7 +117,7 @@ async fn open_session(
     // What is answered, in which language, and how the connection ends if it is not a session.
     let (reply, language, opened) = match peer.read(packet, None) {
         Ok((call, _)) if call.method == START_SESSION => {
-            match methods::start_session(server, &call).await {
+            match methods::start_session(server, address, &call).await {
                 Ok((session, reply)) => (reply, session.language, Ok(session)),
                 Err((fault, language)) => {
                     let reply = fault.reply(server, language, call.seq);
@@ -120,12 +126,17 @@ async fn open_session(
             }
         }
         Ok((call, _)) => {
-            let reply = Fault::InvalidSession.reply(server, english, call.seq);
+            let fault = Fault::InvalidSession;
+            methods::note_refusal(server, address, None, &fault).await;
+            let reply = fault.reply(server, english, call.seq);
             (reply, english, Err(no_session))
         }
         Err(violation) => match refuse(violation) {
             (end, None) => return Err(end),
-            (end, Some((seq, fault))) => (fault.reply(server, english, seq), english, Err(end)),
+            (end, Some((seq, fault))) => {
+                methods::note_refusal(server, address, None, &fault).await;
+                (fault.reply(server, english, seq), english, Err(end))
+            }
         },
     };
     let answer = seal(server, language, &mut sealer, reply, &mut BytesMut::new())?;

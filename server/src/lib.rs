@@ -13,8 +13,10 @@
 //! - The calendar is UTC's; a license is good until the day before its expiry date.
 //! - Logins beyond the resync budget are refused like logins that report a value that was never
 //!   accepted: `INTEGRITY_BREACH` with code LL.
-//! - License keys are stored as they are, since administrators must be able to look them up and to
-//!   tell them to their owners: protect the database like a list of passwords.
+//! - License keys are stored as hashes under a secret that is kept outside the database
+//!   ([`key_secret`]), and shown once, when they are issued.
+//! - Every change and every refusal is in the audit log, which nothing in the database can be made
+//!   to change; equal refusals of one minute are one entry ([`refusals`]).
 
 pub mod address;
 pub mod cli;
@@ -23,6 +25,7 @@ pub mod config;
 mod connection;
 pub mod identity;
 mod in_flight;
+pub mod key_secret;
 pub mod licensing;
 pub mod log;
 pub mod messages;
@@ -31,6 +34,7 @@ pub mod model;
 mod open_files;
 mod peer;
 pub mod rate;
+pub mod refusals;
 pub mod serve;
 mod session;
 pub mod store;

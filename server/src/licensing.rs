@@ -7,7 +7,7 @@ use skyline_protocol::{LicenseKey, Status, version::Version};
 
 use crate::{
     messages::Sentence,
-    model::{Activation, Device, License, LoginId, Product},
+    model::{Activation, Actor, Device, HistoryMark, License, LoginId, Product},
 };
 
 /// The code that a user tells the support when the last-login check failed.
@@ -52,6 +52,8 @@ pub struct LoginAttempt {
     pub license_key: LicenseKey,
     /// The machine that asks.
     pub device: Device,
+    /// Who asks, for the audit log.
+    pub who: Actor,
     /// `lastLoginReportedByClient`.
     pub reported: i64,
     /// The timestamp of the request: the value to be reported next time, if this login is accepted.
@@ -82,6 +84,8 @@ pub struct LoginHistory {
     pub confirms_resync: bool,
     /// How many confirmed resyncs there were since the attempt's `resyncs_since`.
     pub resyncs: u32,
+    /// The greatest value of all.
+    pub greatest_value: Option<i64>,
 }
 
 /// What is to be done about an attempt.
@@ -98,12 +102,16 @@ pub enum Decision {
 pub struct Acceptance {
     /// Whether this login is the one that activates the license.
     pub activated_now: bool,
-    /// The activation, to be written down if it is new.
+    /// Whether another device takes the license over, as an administrator has allowed.
+    pub rebound: bool,
+    /// The activation, to be written down if it is new or the device is another one.
     pub activation: Activation,
     /// The plan's name.
     pub plan: String,
     /// Whether it counts against the resync budget.
     pub resync: bool,
+    /// Whether the reported value, which the history lacks, is added to it.
+    pub adopted: bool,
 }
 
 /// Why a login was sent away.
@@ -126,6 +134,19 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// What the audit log calls it.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::Outdated => "refused-outdated",
+            Self::NotFound => "refused-not-found",
+            Self::Suspended => "refused-suspended",
+            Self::BoundToAnotherDevice(_) => "refused-other-device",
+            Self::Expired(_) => "refused-expired",
+            Self::UnknownLastLogin => "refused-unknown-last-login",
+            Self::TooManyResyncs => "refused-too-many-resyncs",
+        }
+    }
+
     /// The status that the client is told.
     pub fn status(&self) -> Status {
         match self {
@@ -176,22 +197,35 @@ fn accept(
     if license.suspended {
         return Err(Refusal::Suspended);
     }
+    let mut rebound = false;
     if let Some(activation) = &license.activation {
-        if activation.device != attempt.device {
+        rebound = activation.device != attempt.device;
+        if rebound && !license.rebinding {
             return Err(Refusal::BoundToAnotherDevice(activation.date));
         }
         check_expiry(activation, today)?;
     }
-    let resync = check_last_login(attempt.reported, history, policy)?;
+    let verdict = if rebound && attempt.reported == 0 {
+        // A device that has never used the license has no last login.
+        Verdict::FREE
+    } else {
+        check_last_login(attempt.reported, history, license.history_mark, policy)?
+    };
+    let (date, expiry) = match &license.activation {
+        Some(activation) => (activation.date, activation.expiry),
+        None => (today, expiry_date(today, license.plan.months)),
+    };
     Ok(Acceptance {
         activated_now: license.activation.is_none(),
-        activation: license.activation.clone().unwrap_or_else(|| Activation {
-            date: today,
-            expiry: expiry_date(today, license.plan.months),
+        rebound,
+        activation: Activation {
+            date,
+            expiry,
             device: attempt.device.clone(),
-        }),
+        },
         plan: license.plan.id.clone(),
-        resync,
+        resync: verdict.resync,
+        adopted: verdict.adopt,
     })
 }
 
@@ -213,28 +247,60 @@ fn check_expiry(activation: &Activation, today: Date) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The last-login check: whether the login must be paid for out of the resync budget.
+/// What the last-login check lets a login do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Verdict {
+    /// It must be paid for out of the resync budget.
+    resync: bool,
+    /// The reported value is added to the history.
+    adopt: bool,
+}
+
+impl Verdict {
+    const FREE: Self = Self {
+        resync: false,
+        adopt: false,
+    };
+}
+
+/// The last-login check.
 ///
 /// Everything from the newest confirmed login on is free: of the answers after it, nobody knows
 /// which ones the client received.
 fn check_last_login(
     reported: i64,
     history: &LoginHistory,
+    mark: Option<HistoryMark>,
     policy: &ResyncPolicy,
-) -> Result<bool, Refusal> {
-    let free = match history.reported {
-        Some(login) => history
+) -> Result<Verdict, Refusal> {
+    let lacking = history.reported.is_none() && reported != 0;
+    if mark == Some(HistoryMark::Reset) {
+        return Ok(Verdict {
+            resync: false,
+            adopt: lacking,
+        });
+    }
+    let adopt = lacking
+        && mark == Some(HistoryMark::Restored)
+        // What the backup lacks came after it; anything else was never accepted.
+        && history.greatest_value.is_none_or(|greatest| reported > greatest);
+    if lacking && !adopt {
+        return Err(Refusal::UnknownLastLogin);
+    }
+    let free = !adopt
+        && history
             .newest_confirmed
-            .is_none_or(|newest| login >= newest),
-        // 0: the client has nothing stored, as is right for one that never received an answer.
-        None if reported == 0 => history.newest_confirmed.is_none(),
-        None => return Err(Refusal::UnknownLastLogin),
-    };
+            // 0, which no login precedes: the client has nothing stored, as is right for one that
+            // never received an answer.
+            .is_none_or(|newest| history.reported.is_some_and(|login| login >= newest));
     let cost = u32::from(!free) + u32::from(history.confirms_resync);
     if cost > 0 && history.resyncs.saturating_add(cost) > policy.budget {
         return Err(Refusal::TooManyResyncs);
     }
-    Ok(!free)
+    Ok(Verdict {
+        resync: !free,
+        adopt,
+    })
 }
 
 /// The day of a moment in UTC: the calendar by which licenses begin and end.
@@ -286,6 +352,7 @@ mod tests {
             product_version: Version::new(7, 0, 3),
             license_key: LicenseKey::generate(),
             device: device("one"),
+            who: Actor::client([127, 0, 0, 1].into()),
             reported,
             value: 1_000,
             now: "2024-12-25T10:00:00Z".parse().unwrap(),
@@ -303,14 +370,17 @@ mod tests {
             license: Some((
                 License {
                     id: LicenseId(1),
-                    key: LicenseKey::generate(),
+                    key_hint: "HXRB8".to_owned(),
                     product_id: "telepower".to_owned(),
                     plan: Plan {
                         id: "telepower.licensePlan.release.monthly".to_owned(),
                         months: 1,
+                        limits: Default::default(),
                     },
                     issued_at: Timestamp::UNIX_EPOCH,
                     suspended: false,
+                    rebinding: false,
+                    history_mark: None,
                     activation: None,
                 },
                 history,
@@ -400,8 +470,12 @@ mod tests {
                 reported: found.map(LoginId),
                 confirms_resync: false,
                 resyncs,
+                greatest_value: found.map(|_| 100),
             };
-            check_last_login(reported, &history, &POLICY)
+            check_last_login(reported, &history, None, &POLICY).map(|verdict| {
+                assert!(!verdict.adopt);
+                verdict.resync
+            })
         };
         // (reported, newest confirmed, entry of that value, resyncs so far)
         assert_eq!(check(0, None, None, 9), Ok(false), "no answer ever arrived");
@@ -430,6 +504,54 @@ mod tests {
         assert_eq!(check(100, Some(5), None, 0), Err(Refusal::UnknownLastLogin));
         assert_eq!(check(100, None, None, 0), Err(Refusal::UnknownLastLogin));
         assert_eq!(check(-1, None, None, 0), Err(Refusal::UnknownLastLogin));
+    }
+
+    #[test]
+    fn after_a_restore_one_newer_value_is_taken_out_of_the_budget() {
+        let check = |reported, mark, resyncs| {
+            let history = LoginHistory {
+                newest_confirmed: Some(LoginId(5)),
+                reported: None,
+                confirms_resync: false,
+                resyncs,
+                greatest_value: Some(100),
+            };
+            check_last_login(reported, &history, mark, &POLICY)
+        };
+        let restored = Some(HistoryMark::Restored);
+        let adopted = Verdict {
+            resync: true,
+            adopt: true,
+        };
+        assert_eq!(check(101, restored, 2), Ok(adopted));
+        assert_eq!(check(101, restored, 3), Err(Refusal::TooManyResyncs));
+        assert_eq!(check(99, restored, 0), Err(Refusal::UnknownLastLogin));
+        assert_eq!(check(101, None, 0), Err(Refusal::UnknownLastLogin));
+        let reset = Verdict {
+            resync: false,
+            adopt: true,
+        };
+        assert_eq!(check(-7, Some(HistoryMark::Reset), 9), Ok(reset));
+        assert_eq!(check(0, Some(HistoryMark::Reset), 9), Ok(Verdict::FREE));
+    }
+
+    #[test]
+    fn a_license_that_is_to_be_rebound_goes_to_the_next_device_as_it_is() {
+        let mut facts = activated("two", date(2025, 10, 25));
+        let (license, history) = facts.license.as_mut().unwrap();
+        license.rebinding = true;
+        history.newest_confirmed = Some(LoginId(5));
+        let Decision::Accept(acceptance) = decide(&attempt(0), &facts, &POLICY) else {
+            panic!("refused");
+        };
+        assert!(acceptance.rebound && !acceptance.activated_now && !acceptance.resync);
+        assert_eq!(acceptance.activation.device, device("one"));
+        assert_eq!(acceptance.activation.expiry, date(2025, 10, 25));
+        assert_eq!(
+            refusal(&attempt(7), &facts),
+            Refusal::UnknownLastLogin,
+            "a last login of elsewhere"
+        );
     }
 
     #[test]

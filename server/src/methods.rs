@@ -1,5 +1,7 @@
 //! What the methods do (docs/protocol.md, section 5).
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use skyline_protocol::{
     LicenseKey, SessionToken, Status,
@@ -12,7 +14,8 @@ use skyline_protocol::{
 use crate::{
     licensing::{self, LAST_LOGIN_CODE, LoginAttempt, Refusal},
     messages::{Language, Sentence},
-    model::{Device, Event, LicenseId, LoginId},
+    model::{Actor, Device, Event, LicenseId, LoginId},
+    refusals::Refused,
     serve::Server,
     store::{LoginOutcome, StoreError},
     test_hooks,
@@ -101,6 +104,28 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// What the audit log calls it; `None`: nobody was refused anything.
+    fn action(&self) -> Option<&'static str> {
+        match self {
+            Self::BadRequest(_) => Some("refused-bad-request"),
+            Self::InvalidSession => Some("refused-invalid-session"),
+            Self::IntegrityBreach(_) => Some("refused-integrity-breach"),
+            Self::Refused(refusal) => Some(refusal.action()),
+            Self::UnknownMethod(_) | Self::Internal => None,
+        }
+    }
+
+    /// What the audit log tells beside it.
+    fn detail(&self) -> String {
+        match self {
+            Self::BadRequest(part) => (*part).to_owned(),
+            Self::IntegrityBreach(code) => format!("code {code}"),
+            _ => String::new(),
+        }
+    }
+}
+
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed");
@@ -116,6 +141,7 @@ impl From<PayloadError> for Fault {
 
 /// What a session knows of itself.
 pub(crate) struct Session {
+    pub(crate) address: IpAddr,
     pub(crate) license: LicenseId,
     pub(crate) login: LoginId,
     pub(crate) token: SessionToken,
@@ -125,23 +151,85 @@ pub(crate) struct Session {
 /// `start-session`. The language is given apart, since it is the language of the fault too.
 pub(crate) async fn start_session(
     server: &Server,
+    address: IpAddr,
     call: &Call,
 ) -> Result<(Session, Reply), (Fault, Language)> {
     let payload = call.payload.as_deref().unwrap_or_default();
-    let request: StartSessionRequest = skyline_protocol::methods::decode(payload)
-        .map_err(|error| (error.into(), Language::default()))?;
+    let request: StartSessionRequest = match skyline_protocol::methods::decode(payload) {
+        Ok(request) => request,
+        Err(error) => {
+            let fault = Fault::from(error);
+            note_refusal(server, address, None, &fault).await;
+            return Err((fault, Language::default()));
+        }
+    };
     let language = Language::from_wire(&request.language);
-    log_in(server, call, request, language)
-        .await
-        .map_err(|fault| (fault, language))
+    match log_in(server, address, call, request, language).await {
+        Ok(opened) => Ok(opened),
+        Err(denied) => {
+            if let Some(action) = denied.fault.action() {
+                let refused = Refused {
+                    address,
+                    action,
+                    license: denied.license,
+                    product: denied.product,
+                    detail: denied.detail,
+                };
+                let now = server.clock.now();
+                server.refusals.note(&*server.store, now, refused).await;
+            }
+            Err((denied.fault, language))
+        }
+    }
+}
+
+/// Notes in the audit log that something was refused, if the fault is a refusal.
+pub(crate) async fn note_refusal(
+    server: &Server,
+    address: IpAddr,
+    license: Option<LicenseId>,
+    fault: &Fault,
+) {
+    let Some(action) = fault.action() else {
+        return;
+    };
+    let refused = Refused {
+        address,
+        action,
+        license,
+        product: None,
+        detail: fault.detail(),
+    };
+    let now = server.clock.now();
+    server.refusals.note(&*server.store, now, refused).await;
+}
+
+/// A login that is not let in, with what the audit log is to know of it.
+struct Denied {
+    fault: Fault,
+    license: Option<LicenseId>,
+    product: Option<String>,
+    detail: String,
+}
+
+impl From<Fault> for Denied {
+    fn from(fault: Fault) -> Self {
+        Self {
+            detail: fault.detail(),
+            fault,
+            license: None,
+            product: None,
+        }
+    }
 }
 
 async fn log_in(
     server: &Server,
+    address: IpAddr,
     call: &Call,
     request: StartSessionRequest,
     language: Language,
-) -> Result<(Session, Reply), Fault> {
+) -> Result<(Session, Reply), Denied> {
     let now = server.clock.now();
     let policy = server.config.resync;
     let attempt = LoginAttempt {
@@ -154,6 +242,7 @@ async fn log_in(
             .parse::<LicenseKey>()
             .map_err(|_| Fault::Refused(Refusal::NotFound))?,
         device: device(request.device_serial_number, request.cs_product_uuid)?,
+        who: Actor::client(address),
         product_id: request.product_id,
         reported: request.last_login_reported_by_client,
         value: call.timestamp,
@@ -161,15 +250,21 @@ async fn log_in(
         resyncs_since: policy.since(now),
     };
     let decide = |facts: &_| licensing::decide(&attempt, facts, &policy);
-    let (license, login, acceptance) = match server.store.login(&attempt, &decide).await? {
+    let outcome = server.store.login(&attempt, &decide).await;
+    let (license, login, acceptance) = match outcome.map_err(Fault::from)? {
         LoginOutcome::Accepted {
             license,
             login,
             acceptance,
         } => (license, login, acceptance),
-        LoginOutcome::Refused(refusal) => {
-            tracing::info!(?refusal, "login refused");
-            return Err(Fault::Refused(refusal));
+        LoginOutcome::Refused { refusal, license } => {
+            tracing::info!(?refusal, license = license.map(|id| id.0), "login refused");
+            return Err(Denied {
+                fault: Fault::Refused(refusal),
+                license,
+                detail: particulars(refusal, &attempt),
+                product: Some(attempt.product_id).filter(|name| is_name(name)),
+            });
         }
     };
     tracing::info!(
@@ -179,6 +274,7 @@ async fn log_in(
         "login accepted"
     );
     let session = Session {
+        address,
         license,
         login,
         token: SessionToken::generate(),
@@ -194,14 +290,31 @@ async fn log_in(
     Ok((session, Reply::ok(call.seq, Some(response))))
 }
 
+/// What the audit log tells of a refused login beside its reason.
+fn particulars(refusal: Refusal, attempt: &LoginAttempt) -> String {
+    match refusal {
+        Refusal::Outdated => format!("version {}", attempt.product_version),
+        Refusal::BoundToAnotherDevice(_) => attempt.device.to_string(),
+        Refusal::UnknownLastLogin | Refusal::TooManyResyncs => {
+            format!("reported {}", attempt.reported)
+        }
+        Refusal::NotFound | Refusal::Suspended | Refusal::Expired(_) => String::new(),
+    }
+}
+
+/// Whether a text is short enough to be stored, and safe to be printed: a control character could
+/// forge lines of what administrators read.
+fn is_name(text: &str) -> bool {
+    text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
+}
+
 /// A device needs one part at least: some machines have no serial number, others no UUID.
 fn device(serial_number: String, cs_product_uuid: String) -> Result<Device, Fault> {
     for (part, text) in [
         ("deviceSerialNumber", &serial_number),
         ("csProductUUID", &cs_product_uuid),
     ] {
-        // Administrators print it: a control character could forge lines of what they read.
-        if text.len() > MAX_NAME_BYTES || text.contains(char::is_control) {
+        if !is_name(text) {
             return Err(Fault::BadRequest(part));
         }
     }
@@ -236,7 +349,12 @@ pub(crate) async fn answer(server: &Server, session: &Session, call: Call) -> Ou
     let seq = call.seq;
     match dispatch(server, session, call).await {
         Ok(outcome) => outcome,
-        Err(fault) => Outcome::Reply(fault.reply(server, session.language, seq)),
+        Err(fault) => {
+            if matches!(fault, Fault::Refused(_)) {
+                note_refusal(server, session.address, Some(session.license), &fault).await;
+            }
+            Outcome::Reply(fault.reply(server, session.language, seq))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The listening node: accepts connections, speaks TLS and HTTP, and stops in good order.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
@@ -33,6 +33,7 @@ use crate::{
     config::ServerConfig,
     connection::{self, CLOSE_DEADLINE},
     messages::Messages,
+    refusals::RefusalLog,
     store::Store,
     stream::{Meter, Metered},
 };
@@ -64,6 +65,7 @@ pub struct Server {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) messages: Messages,
+    pub(crate) refusals: RefusalLog,
     pub(crate) stop: CancellationToken,
 }
 
@@ -81,6 +83,7 @@ impl Server {
             store,
             clock,
             messages: Messages::new(),
+            refusals: RefusalLog::default(),
             stop: CancellationToken::new(),
         })
     }
@@ -89,6 +92,11 @@ impl Server {
     /// drain deadline, then every peer gets a close frame. [`Server::run`] returns after that.
     pub fn stop(&self) {
         self.stop.cancel();
+    }
+
+    /// Writes the refusals that are counted but not yet written: before the store is closed.
+    pub async fn write_refusals(&self) {
+        self.refusals.flush(&*self.store).await;
     }
 
     /// Serves until [`Server::stop`], over TLS if an acceptor is given.
@@ -115,6 +123,7 @@ impl Server {
                 }
             };
             let accepted = Arc::new(Accepted {
+                address: peer.ip(),
                 meter: Meter::new(),
                 _slot: slot,
                 _tracked: tracker.token(),
@@ -144,6 +153,7 @@ impl Server {
 
 /// What lives as long as a connection, whoever is serving it: HTTP first, then the WebSocket.
 struct Accepted {
+    address: IpAddr,
     meter: Arc<Meter>,
     _slot: OwnedSemaphorePermit,
     _tracked: TaskTrackerToken,
@@ -240,7 +250,7 @@ async fn websocket(
         .max_message_size(server.config.max_packet_bytes)
         .max_frame_size(server.config.max_packet_bytes)
         .on_upgrade(move |socket| {
-            async move { connection::serve(&server, socket, &accepted.meter).await }
+            async move { connection::serve(&server, socket, accepted.address, &accepted.meter).await }
                 .instrument(span)
         })
 }

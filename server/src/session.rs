@@ -146,13 +146,14 @@ impl<'a> Receiving<'a> {
             Err(violation) => {
                 let (end, answer) = refuse(violation);
                 if let Some((seq, fault)) = answer {
-                    self.answer_fault(seq, &fault, ticket);
+                    self.answer_fault(seq, &fault, ticket).await;
                 }
                 return Err(end);
             }
         };
         if !authentic {
-            self.answer_fault(call.seq, &Fault::InvalidSession, ticket);
+            self.answer_fault(call.seq, &Fault::InvalidSession, ticket)
+                .await;
             return Err(End::Close(
                 close_code::POLICY,
                 "the token is not this session's",
@@ -162,7 +163,7 @@ impl<'a> Receiving<'a> {
             match methods::confirm_login(self.server, self.session).await {
                 Ok(()) => *login_confirmed = true,
                 Err(fault) => {
-                    self.answer_fault(call.seq, &fault, ticket);
+                    self.answer_fault(call.seq, &fault, ticket).await;
                     return match fault {
                         Fault::Internal => Ok(None),
                         _ => Err(End::Close(close_code::POLICY, "the login is not valid")),
@@ -190,7 +191,9 @@ impl<'a> Receiving<'a> {
         }
     }
 
-    fn answer_fault(&self, seq: u64, fault: &Fault, ticket: Ticket<'a>) {
+    async fn answer_fault(&self, seq: u64, fault: &Fault, ticket: Ticket<'a>) {
+        let session = self.session;
+        methods::note_refusal(self.server, session.address, Some(session.license), fault).await;
         let reply = fault.reply(self.server, self.session.language, seq);
         self.post(Outgoing::Reply(reply, ticket));
     }

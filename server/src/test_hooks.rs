@@ -26,6 +26,7 @@ use crate::{
     methods::{Call, Fault, Outcome, Reply, Session, encode},
     model::Event,
     serve::Server,
+    store::{EventFilter, StoredEvent},
 };
 
 /// Longest delay that may be asked for, in milliseconds: tests wait no longer than a minute.
@@ -102,10 +103,22 @@ async fn delay(call: &Call) -> Result<(), Fault> {
 }
 
 async fn events(server: &Server, session: &Session) -> Result<Bytes, Fault> {
-    let events = server.store.events(session.license).await?;
+    let filter = EventFilter {
+        license: Some(session.license),
+        ..EventFilter::default()
+    };
+    let mut events = Vec::new();
+    loop {
+        let after = events.last().map_or(0, |event: &StoredEvent| event.number);
+        let page = server.store.events(&filter, after).await?;
+        if page.is_empty() {
+            break;
+        }
+        events.extend(page);
+    }
     let events: Vec<EventResponse> = events
         .into_iter()
-        .map(event_response)
+        .map(|stored| event_response(stored.event))
         .collect::<Result<_, _>>()?;
     encode(&events)
 }

@@ -3,10 +3,19 @@
 
 mod common;
 
-use common::{Login, MONTHLY, Rig, Socket, YEARLY};
+use common::{Login, MONTHLY, Rig, Socket, YEARLY, by};
 use jiff::civil::date;
 use skyline_protocol::{LicenseKey, methods::StartSessionResponse};
-use skyline_server::{licensing::ResyncPolicy, store::ProductChange};
+use skyline_server::{
+    licensing::ResyncPolicy,
+    model::LicenseId,
+    store::{LicenseChange, ProductChange},
+};
+
+async fn change(rig: &Rig, license: LicenseId, change: LicenseChange) {
+    let changed = rig.store.change_license(license, &change, &by()).await;
+    changed.unwrap();
+}
 
 #[tokio::test]
 async fn the_first_login_activates_and_the_second_finds_it_active() {
@@ -51,7 +60,10 @@ async fn an_outdated_version_is_refused_in_both_languages() {
         minimum_version: Some("7.1".to_owned()),
         update_url: None,
     };
-    rig.store.set_product("telepower", &change).await.unwrap();
+    rig.store
+        .set_product("telepower", &change, &by())
+        .await
+        .unwrap();
     let login = Login::new(&rig.license().await);
     let answer = rig.confirmed_login(&login).await.expect("OUTDATED_VERSION");
     assert_eq!(answer.message.as_deref(), Some("Версия ПО устарела."));
@@ -118,7 +130,7 @@ async fn an_unknown_license_is_refused_whatever_is_wrong_with_it() {
     let rig = Rig::start().await;
     let known = rig.license().await;
     rig.store
-        .set_product("other", &ProductChange::default())
+        .set_product("other", &ProductChange::default(), &by())
         .await
         .unwrap();
     let login = Login::new(&known);
@@ -148,12 +160,11 @@ async fn a_suspended_license_is_refused_until_it_is_resumed() {
     let key = rig.license().await;
     let id = rig.stored(&key).await.id;
     let login = Login::new(&key);
-    let now = "2024-10-25T12:00:00Z".parse().unwrap();
-    rig.store.set_suspended(id, true, now).await.unwrap();
+    change(&rig, id, LicenseChange::Suspend).await;
     rig.confirmed_login(&login)
         .await
         .expect("LICENSE_SUSPENDED");
-    rig.store.set_suspended(id, false, now).await.unwrap();
+    change(&rig, id, LicenseChange::Resume).await;
     rig.confirmed_login(&login).await.expect_ok();
     let actions = rig.audit_actions(id).await;
     assert_eq!(
@@ -176,12 +187,11 @@ async fn an_open_session_notices_that_its_license_ends_or_is_suspended() {
     let mut peer = rig.peer().await;
     peer.log_in(&Login::new(&key)).await.expect_ok();
     peer.call("get-limits", None).await.expect_ok();
-    let now = "2024-10-25T12:00:00Z".parse().unwrap();
-    rig.store.set_suspended(id, true, now).await.unwrap();
+    change(&rig, id, LicenseChange::Suspend).await;
     peer.call("get-limits", None)
         .await
         .expect("LICENSE_SUSPENDED");
-    rig.store.set_suspended(id, false, now).await.unwrap();
+    change(&rig, id, LicenseChange::Resume).await;
     rig.clock.advance_days(31);
     let answer = peer
         .call("get-limits", None)

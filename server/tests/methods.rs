@@ -31,6 +31,8 @@ fn event(name: &str, id: Option<&str>) -> Vec<u8> {
     .unwrap()
 }
 
+use skyline_server::store::EventFilter;
+
 #[tokio::test]
 async fn limits_are_the_plans_with_the_licenses_own_before_them() {
     let rig = Rig::start().await;
@@ -72,7 +74,12 @@ async fn an_event_is_stored_once_for_each_id() {
         let answer = peer.call("send-event", Some(&payload)).await.expect_ok();
         assert!(answer.payload.is_none());
     }
-    let stored = rig.store.events(rig.stored(&key).await.id).await.unwrap();
+    let filter = EventFilter {
+        license: Some(rig.stored(&key).await.id),
+        ..EventFilter::default()
+    };
+    let stored = rig.store.events(&filter, 0).await.unwrap();
+    let stored: Vec<_> = stored.into_iter().map(|stored| stored.event).collect();
     let names: Vec<_> = stored.iter().map(|event| event.name.as_str()).collect();
     assert_eq!(
         names,

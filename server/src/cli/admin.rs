@@ -1,6 +1,6 @@
 //! The admin commands. They work on the database beside a running server, or without one.
 
-use std::{fmt::Write, path::Path};
+use std::fmt::Write;
 
 use jiff::Timestamp;
 use skyline_protocol::LicenseKey;
@@ -11,28 +11,38 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     licensing::{self, Refusal},
-    model::License,
-    store::{NewLicense, ProductChange, SqliteStore, Store},
+    model::{Actor, License, Stamp},
+    store::{AuditFilter, LicenseChange, NewLicense, ProductChange, SqlStore, Store},
 };
 
-pub(super) async fn open(file: &Path, create: bool) -> Result<SqliteStore, CliError> {
-    let name = || file.display().to_string();
-    if !create && !file.exists() {
-        return Err(CliError::NoDatabase(name()));
+pub(super) async fn open(options: &DatabaseOptions, create: bool) -> Result<SqlStore, CliError> {
+    let options = options.store(create)?;
+    if let (Some(file), false) = (options.address.file(), create)
+        && !file.exists()
+    {
+        return Err(CliError::NoDatabase(options.address.to_string()));
     }
-    SqliteStore::open(file, create)
+    options
+        .open()
         .await
-        .map_err(|error| CliError::OpenDatabase(name(), error))
+        .map_err(|error| CliError::OpenDatabase(options.address.to_string(), error))
+}
+
+fn stamp() -> Stamp {
+    Stamp {
+        who: Actor::administrator(),
+        at: SystemClock.now(),
+    }
 }
 
 pub(super) async fn product(command: ProductCommand) -> Result<(), CliError> {
     let ProductCommand::Set(options) = command;
-    let store = open(&options.database.file, true).await?;
+    let store = open(&options.database, true).await?;
     let change = ProductChange {
         minimum_version: options.minimum_version,
         update_url: options.update_url,
     };
-    let product = store.set_product(&options.id, &change).await?;
+    let product = store.set_product(&options.id, &change, &stamp()).await?;
     store.close().await;
     print(&format!(
         "product: {}\nminimum version: {}\nupdate URL: {}\n",
@@ -57,7 +67,7 @@ async fn issue(options: LicenseIssueOptions) -> Result<(), CliError> {
         Some(key) => key.0?,
         None => LicenseKey::generate(),
     };
-    let store = open(&options.database.file, false).await?;
+    let store = open(&options.database, false).await?;
     if store.product(&options.product).await?.is_none() {
         return Err(CliError::UnknownProduct(options.product));
     }
@@ -71,7 +81,7 @@ async fn issue(options: LicenseIssueOptions) -> Result<(), CliError> {
         product_id: options.product,
         plan_id: options.plan,
         limits: options.limits.into_iter().collect(),
-        at: SystemClock.now(),
+        by: stamp(),
     };
     store.issue_license(&license).await?;
     store.close().await;
@@ -79,7 +89,7 @@ async fn issue(options: LicenseIssueOptions) -> Result<(), CliError> {
 }
 
 async fn list(product: Option<&str>, database: &DatabaseOptions) -> Result<(), CliError> {
-    let store = open(&database.file, false).await?;
+    let store = open(database, false).await?;
     let licenses = store.licenses(product).await?;
     store.close().await;
     let now = SystemClock.now();
@@ -93,7 +103,7 @@ async fn list(product: Option<&str>, database: &DatabaseOptions) -> Result<(), C
         let _ = writeln!(
             text,
             "{}\t{}\t{}\t{}\t{activated}\t{expires}",
-            license.key.expose(),
+            license.key_hint,
             license.product_id,
             license.plan.id,
             status(&license, now),
@@ -103,10 +113,18 @@ async fn list(product: Option<&str>, database: &DatabaseOptions) -> Result<(), C
 }
 
 async fn show(key: &LicenseKey, database: &DatabaseOptions) -> Result<(), CliError> {
-    let store = open(&database.file, false).await?;
+    let store = open(database, false).await?;
     let license = find(&store, key).await?;
     let limits = store.limits(license.id).await?;
-    let audit_log = store.audit_log(license.id).await?;
+    let audit_log = store
+        .audit_log(
+            &AuditFilter {
+                license: Some(license.id),
+                ..AuditFilter::default()
+            },
+            0,
+        )
+        .await?;
     store.close().await;
     let text = describe(&license, SystemClock.now()).and_then(|mut text| {
         for (name, value) in limits {
@@ -123,7 +141,7 @@ async fn show(key: &LicenseKey, database: &DatabaseOptions) -> Result<(), CliErr
 
 fn describe(license: &License, now: Timestamp) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
-    writeln!(text, "key: {}", license.key.expose())?;
+    writeln!(text, "key: ...{}", license.key_hint)?;
     writeln!(text, "number: {}", license.id.0)?;
     writeln!(text, "product: {}", license.product_id)?;
     writeln!(text, "plan: {}", license.plan.id)?;
@@ -160,19 +178,22 @@ async fn suspend(
     suspended: bool,
     database: &DatabaseOptions,
 ) -> Result<(), CliError> {
-    let store = open(&database.file, false).await?;
+    let store = open(database, false).await?;
     let license = find(&store, key).await?;
-    let now = SystemClock.now();
-    store.set_suspended(license.id, suspended, now).await?;
-    store.close().await;
-    let license = License {
-        suspended,
-        ..license
+    let change = if suspended {
+        LicenseChange::Suspend
+    } else {
+        LicenseChange::Resume
     };
-    print(&format!("status: {}\n", status(&license, now)))
+    let license = store.change_license(license.id, &change, &stamp()).await?;
+    store.close().await;
+    print(&format!(
+        "status: {}\n",
+        status(&license, SystemClock.now())
+    ))
 }
 
-async fn find(store: &SqliteStore, key: &LicenseKey) -> Result<License, CliError> {
+async fn find(store: &SqlStore, key: &LicenseKey) -> Result<License, CliError> {
     let license = store.license_by_key(key).await?;
     license.ok_or(CliError::UnknownLicense)
 }

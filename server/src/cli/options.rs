@@ -1,24 +1,17 @@
 //! The options of the admin commands, their defaults, and how their values are read.
 
+mod database;
 mod serve;
 
-use std::{convert::Infallible, path::PathBuf};
+use std::{convert::Infallible, path::PathBuf, str::FromStr};
 
 use clap::{Args, Subcommand, ValueHint};
 use skyline_protocol::{LicenseKey, LicenseKeyError};
 
 use crate::licensing;
 
+pub use database::{DatabaseOptions, TypedAddress};
 pub use serve::ServeOptions;
-
-/// Where the database is.
-#[derive(Clone, Debug, Args)]
-pub struct DatabaseOptions {
-    /// SQLite file that holds everything
-    #[arg(long = "database", env = "SKYLINE_DATABASE", value_name = "FILE")]
-    #[arg(default_value = "skyline.db", value_hint = ValueHint::FilePath)]
-    pub file: PathBuf,
-}
 
 /// Where the identity keys are.
 #[derive(Clone, Debug, Args)]
@@ -144,6 +137,14 @@ fn limit(text: &str) -> Result<(String, i64), String> {
     }
     let value = value.parse().map_err(|_| expected)?;
     Ok((name.to_owned(), value))
+}
+
+/// A whole number of at least 1.
+fn at_least_one<N: FromStr + From<u8> + PartialOrd>(text: &str) -> Result<N, String> {
+    match text.parse() {
+        Ok(number) if number >= N::from(1) => Ok(number),
+        _ => Err("a whole number of at least 1 is expected".to_owned()),
+    }
 }
 
 #[cfg(test)]

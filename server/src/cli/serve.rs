@@ -8,6 +8,7 @@ use super::{CliError, ServeOptions, admin, print, settings::unknown_variables};
 use crate::{
     clock::SystemClock,
     identity, log, open_files,
+    refusals::write_each_minute,
     serve::{Server, WEBSOCKET_PATH},
     store::Store,
     tls,
@@ -26,7 +27,7 @@ pub(super) async fn serve(options: ServeOptions) -> Result<(), CliError> {
     };
     // Before the ready line is out, so that no signal is lost after it.
     let signals = Signals::new()?;
-    let store: Arc<dyn Store> = Arc::new(admin::open(&options.database.file, true).await?);
+    let store: Arc<dyn Store> = Arc::new(admin::open(&options.database, true).await?);
     let (listener, address) = listen(options.listen).await?;
     let scheme = if tls.is_some() { "wss" } else { "ws" };
     tracing::info!(%address, identity = %identity.public(), "serving");
@@ -44,12 +45,14 @@ pub(super) async fn serve(options: ServeOptions) -> Result<(), CliError> {
     tokio::pin!(running);
     tokio::select! {
         () = &mut running => {}
+        () = write_each_minute(&server) => {}
         () = signals.wait() => {
             tracing::info!("stopping");
             server.stop();
             running.await;
         }
     }
+    server.write_refusals().await;
     store.close().await;
     tracing::info!("stopped");
     Ok(())

@@ -4,7 +4,10 @@
 //! one store. What must not be torn apart by another node (binding, activation and the history of
 //! logins) is one method here, and one transaction behind it.
 
-mod sqlite;
+mod address;
+mod error;
+mod records;
+mod sql;
 
 use std::collections::BTreeMap;
 
@@ -13,79 +16,17 @@ use jiff::Timestamp;
 use skyline_protocol::LicenseKey;
 
 use crate::{
-    licensing::{Acceptance, Decision, LoginAttempt, LoginFacts, Refusal},
-    model::{Event, License, LicenseId, LoginId, Plan, Product},
+    licensing::{Decision, LoginAttempt, LoginFacts},
+    model::{Event, License, LicenseId, LoginId, Plan, Product, Stamp},
 };
 
-pub use sqlite::SqliteStore;
-
-/// Why the store could not do as it was told.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A license of that key exists already.
-    #[error("a license with this key exists already")]
-    KeyTaken,
-    /// What the database holds is not what this server writes into it.
-    #[error("the database holds an invalid {0}")]
-    Corrupt(&'static str),
-    /// The database is of another version of this server.
-    #[error("the database could not be brought up to date: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
-    /// The database itself failed.
-    #[error("the database failed: {0}")]
-    Database(#[from] sqlx::Error),
-}
-
-/// Changes to a product; `None` leaves a value as it is (or unset, when the product is new).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProductChange {
-    /// The new minimum version.
-    pub minimum_version: Option<String>,
-    /// The new update address.
-    pub update_url: Option<String>,
-}
-
-/// A license to be issued.
-#[derive(Clone, Debug)]
-pub struct NewLicense {
-    /// Its key.
-    pub key: LicenseKey,
-    /// The product, which must exist.
-    pub product_id: String,
-    /// The plan, which must exist.
-    pub plan_id: String,
-    /// Limits of its own, which go before the plan's.
-    pub limits: BTreeMap<String, i64>,
-    /// When it is issued.
-    pub at: Timestamp,
-}
-
-/// What became of a login.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LoginOutcome {
-    /// Let in, and written down.
-    Accepted {
-        /// The license.
-        license: LicenseId,
-        /// The entry in its history, to be confirmed by a later request.
-        login: LoginId,
-        /// What was decided.
-        acceptance: Acceptance,
-    },
-    /// Sent away.
-    Refused(Refusal),
-}
-
-/// An entry of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditEntry {
-    /// When it happened.
-    pub at: Timestamp,
-    /// What happened, one word such as `activated` or `resync`.
-    pub action: String,
-    /// The particulars; never a secret.
-    pub detail: String,
-}
+pub use address::{DatabaseAddress, DatabaseAddressError};
+pub use error::StoreError;
+pub use records::{
+    AuditEntry, AuditFilter, EventFilter, LicenseChange, LoginOutcome, NewAuditEntry, NewLicense,
+    PAGE, PlanChange, PortableKey, PortableLicense, ProductChange, StoredEvent,
+};
+pub use sql::{DEFAULT_MAX_DATABASE_CONNECTIONS, SqlStore, StoreOptions, restore_sqlite};
 
 /// The decision to be taken within [`Store::login`]'s transaction.
 pub type Decide<'a> = dyn Fn(&LoginFacts) -> Decision + Send + Sync + 'a;
@@ -93,14 +34,33 @@ pub type Decide<'a> = dyn Fn(&LoginFacts) -> Decision + Send + Sync + 'a;
 /// Everything the server remembers.
 ///
 /// Each method is atomic and durable: what it has answered is there after a crash, and all nodes
-/// that share the store see it.
+/// that share the store see it. A change and its entry in the audit log are one transaction.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Creates a product or changes it, and returns it as it is now.
-    async fn set_product(&self, id: &str, change: &ProductChange) -> Result<Product, StoreError>;
+    async fn set_product(
+        &self,
+        id: &str,
+        change: &ProductChange,
+        by: &Stamp,
+    ) -> Result<Product, StoreError>;
 
     /// The product of that name.
     async fn product(&self, id: &str) -> Result<Option<Product>, StoreError>;
+
+    /// All products, by name.
+    async fn products(&self) -> Result<Vec<Product>, StoreError>;
+
+    /// Creates a plan or changes it, and returns it as it is now. Licenses that are activated keep
+    /// their expiry date.
+    ///
+    /// # Errors
+    /// [`StoreError::PlanWithoutMonths`] when the plan is new and no period is named.
+    async fn set_plan(&self, id: &str, change: &PlanChange, by: &Stamp)
+    -> Result<Plan, StoreError>;
+
+    /// The plan of that name.
+    async fn plan(&self, id: &str) -> Result<Option<Plan>, StoreError>;
 
     /// All plans, by name.
     async fn plans(&self) -> Result<Vec<Plan>, StoreError>;
@@ -111,6 +71,28 @@ pub trait Store: Send + Sync {
     /// [`StoreError::KeyTaken`] when there is a license of that key.
     async fn issue_license(&self, license: &NewLicense) -> Result<LicenseId, StoreError>;
 
+    /// Takes over licenses from elsewhere: all of them or, on an error, none. The history of their
+    /// logins stays behind, so that the next login of each may report a value that is not in it
+    /// ([`crate::model::HistoryMark::Restored`]).
+    ///
+    /// # Errors
+    /// [`StoreError::KeyTaken`] when there is a license of one of the keys.
+    async fn import_licenses(
+        &self,
+        licenses: &[PortableLicense],
+        by: &Stamp,
+    ) -> Result<(), StoreError>;
+
+    /// All licenses for another database, oldest first; of one product if it is named.
+    async fn export_licenses(
+        &self,
+        product_id: Option<&str>,
+    ) -> Result<Vec<PortableLicense>, StoreError>;
+
+    /// The check value of the secret under which the keys of this database are hashed: equal in
+    /// databases whose hashes mean the same.
+    fn key_check_value(&self) -> String;
+
     /// All licenses, oldest first; of one product if it is named.
     async fn licenses(&self, product_id: Option<&str>) -> Result<Vec<License>, StoreError>;
 
@@ -120,20 +102,29 @@ pub trait Store: Send + Sync {
     /// The license of that number.
     async fn license(&self, id: LicenseId) -> Result<Option<License>, StoreError>;
 
-    /// Stops a license for the time being, or lets it go on, and notes it in the audit log.
-    async fn set_suspended(
+    /// Changes a license, and returns it as it is now.
+    ///
+    /// # Errors
+    /// [`StoreError::NoLicense`]; [`StoreError::NotActivated`] and [`StoreError::NotLater`] of
+    /// [`LicenseChange::Extend`]; [`StoreError::NotActivated`] of [`LicenseChange::Rebind`].
+    async fn change_license(
         &self,
         id: LicenseId,
-        suspended: bool,
-        at: Timestamp,
-    ) -> Result<(), StoreError>;
+        change: &LicenseChange,
+        by: &Stamp,
+    ) -> Result<License, StoreError>;
+
+    /// Notes that the database was restored from a backup: the next login of each license may
+    /// report a value newer than the backup (docs/protocol.md, section 7). Returns the number of
+    /// licenses.
+    async fn mark_restored(&self, by: &Stamp) -> Result<u64, StoreError>;
 
     /// The limits of a license: its plan's, with its own before them.
     async fn limits(&self, id: LicenseId) -> Result<BTreeMap<String, i64>, StoreError>;
 
     /// Gathers the facts about an attempt, has it decided, and writes down the outcome
     /// (activation, binding, login history, audit log), all in one transaction with which no
-    /// other login of the same license can interleave.
+    /// other login of the same license can interleave, on whichever node it is.
     ///
     /// That the client reports a value shows that it received the answer of that login: the
     /// reported login of an accepted attempt is confirmed too.
@@ -158,11 +149,24 @@ pub trait Store: Send + Sync {
         at: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// The events of a license, oldest first.
-    async fn events(&self, id: LicenseId) -> Result<Vec<Event>, StoreError>;
+    /// The next events after the one of that number, oldest first, at most [`PAGE`] of them; 0:
+    /// from the first on.
+    async fn events(
+        &self,
+        filter: &EventFilter,
+        after: i64,
+    ) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// The audit log of a license, oldest first.
-    async fn audit_log(&self, id: LicenseId) -> Result<Vec<AuditEntry>, StoreError>;
+    /// Appends to the audit log, all of it or nothing.
+    async fn append_audit(&self, entries: &[NewAuditEntry]) -> Result<(), StoreError>;
+
+    /// The next entries of the audit log after the one of that number, oldest first, at most
+    /// [`PAGE`] of them; 0: from the first on.
+    async fn audit_log(
+        &self,
+        filter: &AuditFilter,
+        after: i64,
+    ) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// Whether the store answers at all.
     async fn check(&self) -> Result<(), StoreError>;

@@ -7,6 +7,7 @@
     reason = "each test file is a crate of its own and uses a part of this"
 )]
 
+pub mod database;
 mod peer;
 pub mod process;
 
@@ -23,13 +24,13 @@ use skyline_protocol::{IdentityKeyPair, IdentityPublicKey, LicenseKey};
 use skyline_server::{
     clock::Clock,
     config::ServerConfig,
-    model::{License, LicenseId},
+    model::{Actor, License, LicenseId, Stamp},
     serve::Server,
-    store::{AuditEntry, NewLicense, ProductChange, SqliteStore, Store},
+    store::{AuditFilter, NewLicense, ProductChange, Store},
 };
-use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 
+pub use database::{Backend, Database};
 pub use peer::{Answer, Login, Peer, Received, Socket, open_answer, pack};
 
 /// Every wait of a test ends after this time: far more than anything here takes.
@@ -79,6 +80,22 @@ impl Clock for ManualClock {
     }
 }
 
+/// An administrator, at the beginning of time.
+pub fn by() -> Stamp {
+    Stamp {
+        who: Actor::administrator(),
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// The database of the rigs: `tests/on_postgres.rs` has the tests of other files once more.
+fn backend() -> Backend {
+    match env!("CARGO_CRATE_NAME") {
+        "on_postgres" => Backend::Postgres,
+        _ => Backend::Sqlite,
+    }
+}
+
 /// A server with the product `telepower`, listening on a free port of this machine.
 pub struct Rig {
     pub server: Arc<Server>,
@@ -87,7 +104,7 @@ pub struct Rig {
     pub store: Arc<dyn Store>,
     pub clock: Arc<ManualClock>,
     pub running: JoinHandle<()>,
-    _folder: TempDir,
+    pub database: Database,
 }
 
 impl Rig {
@@ -96,11 +113,10 @@ impl Rig {
     }
 
     pub async fn start_with(configure: impl FnOnce(&mut ServerConfig)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("skyline.db");
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, true).await.unwrap());
+        let database = Database::new(backend()).await;
+        let store: Arc<dyn Store> = Arc::new(database.open().await);
         let change = ProductChange::default();
-        store.set_product(PRODUCT, &change).await.unwrap();
+        store.set_product(PRODUCT, &change, &by()).await.unwrap();
         let mut config = ServerConfig {
             test_hooks: true,
             ..ServerConfig::default()
@@ -123,7 +139,7 @@ impl Rig {
             store,
             clock,
             running,
-            _folder: folder,
+            database,
         }
     }
 
@@ -138,7 +154,10 @@ impl Rig {
             product_id: PRODUCT.to_owned(),
             plan_id: plan.to_owned(),
             limits,
-            at: self.clock.now(),
+            by: Stamp {
+                at: self.clock.now(),
+                ..by()
+            },
         };
         self.store.issue_license(&license).await.unwrap();
         key
@@ -148,9 +167,17 @@ impl Rig {
         self.store.license_by_key(key).await.unwrap().unwrap()
     }
 
+    /// What the audit log says of a license, in order; counts of repeats are written out.
     pub async fn audit_actions(&self, license: LicenseId) -> Vec<String> {
-        let log: Vec<AuditEntry> = self.store.audit_log(license).await.unwrap();
-        log.into_iter().map(|entry| entry.action).collect()
+        self.server.write_refusals().await;
+        let filter = AuditFilter {
+            license: Some(license),
+            ..AuditFilter::default()
+        };
+        let log = self.store.audit_log(&filter, 0).await.unwrap();
+        log.into_iter()
+            .flat_map(|entry| vec![entry.action; usize::try_from(entry.times).unwrap()])
+            .collect()
     }
 
     /// A peer that has only opened the WebSocket.

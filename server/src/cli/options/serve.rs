@@ -10,7 +10,7 @@ use clap::{ArgAction, Args};
 use ipnet::IpNet;
 use skyline_protocol::{KeyDerivation, limits::MAX_PACKETS_PER_KEY};
 
-use super::{DatabaseOptions, IdentityOptions};
+use super::{DatabaseOptions, IdentityOptions, at_least_one};
 use crate::{
     address::ProxyHeader,
     config::{
@@ -160,19 +160,19 @@ pub struct BoundOptions {
     pub max_packets_per_key: u64,
     /// Calls of one connection that are worked on at a time
     #[arg(long, env = "SKYLINE_MAX_CALLS_IN_FLIGHT", value_name = "N")]
-    #[arg(default_value_t = DEFAULT_MAX_CALLS_IN_FLIGHT, value_parser = at_least_one)]
+    #[arg(default_value_t = DEFAULT_MAX_CALLS_IN_FLIGHT, value_parser = at_least_one::<usize>)]
     pub max_calls_in_flight: usize,
     /// Bytes of one connection's packets after which it is not read until some are answered
     #[arg(long, env = "SKYLINE_MAX_BYTES_IN_FLIGHT", value_name = "N")]
-    #[arg(default_value_t = DEFAULT_MAX_BYTES_IN_FLIGHT, value_parser = at_least_one)]
+    #[arg(default_value_t = DEFAULT_MAX_BYTES_IN_FLIGHT, value_parser = at_least_one::<usize>)]
     pub max_bytes_in_flight: usize,
     /// Connections at a time; further ones wait
     #[arg(long, env = "SKYLINE_MAX_CONNECTIONS", value_name = "N")]
-    #[arg(default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = at_least_one)]
+    #[arg(default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = at_least_one::<usize>)]
     pub max_connections: usize,
     /// Connections of one address at a time; further ones are refused
     #[arg(long, env = "SKYLINE_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
-    #[arg(default_value_t = DEFAULT_MAX_CONNECTIONS_PER_ADDRESS, value_parser = at_least_one)]
+    #[arg(default_value_t = DEFAULT_MAX_CONNECTIONS_PER_ADDRESS, value_parser = at_least_one::<usize>)]
     pub max_connections_per_address: usize,
     /// HTTP requests of one address, each of which may become a connection
     #[arg(long, env = "SKYLINE_CONNECTION_RATE_PER_ADDRESS", value_name = "RATE")]
@@ -246,13 +246,6 @@ fn hex_bytes(text: &str) -> Result<HexBytes, String> {
     hex::decode(text)
         .map(HexBytes)
         .map_err(|_| "an even number of hex digits is expected".to_owned())
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err("a whole number of at least 1 is expected".to_owned()),
-    }
 }
 
 /// A time of more than zero and of a day at most: no wait of a server has a reason to be longer.
