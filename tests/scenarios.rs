@@ -1,6 +1,8 @@
 //! The scenarios of docs/scenarios.md in Rust; the other languages run the same ones by the same
 //! names.
 
+#[path = "scenarios/reconnecting.rs"]
+mod reconnecting;
 mod support;
 
 use std::time::{Duration, Instant};

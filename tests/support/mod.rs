@@ -20,6 +20,9 @@ pub const PRODUCT: &str = "telepower";
 pub const VERSION: &str = "7.0.3";
 pub const MONTHLY: &str = "telepower.licensePlan.release.monthly";
 
+/// Where a server has its identity key, in its folder.
+const IDENTITY_FILE: &str = "identity.key";
+
 /// What no wait in a test exceeds, however slow the machine: a test that hangs is a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -47,9 +50,9 @@ impl Server {
     /// The same with further arguments for `serve`.
     pub fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let identity_key = stdout(&run(&folder, &["keygen", "identity.key"]));
+        let identity_key = stdout(&run(&folder, &["keygen", IDENTITY_FILE]));
         run(&folder, &["product", "set", PRODUCT]);
-        let (process, url) = serve(&folder, "127.0.0.1:0", arguments);
+        let (process, url) = serve(&folder, IDENTITY_FILE, "127.0.0.1:0", arguments);
         Self {
             process,
             folder,
@@ -96,13 +99,18 @@ impl Server {
 
     /// Starts it again on the same port and database.
     pub fn restart(&mut self) {
+        self.restart_with_identity(IDENTITY_FILE);
+    }
+
+    /// The same with the identity key in another file of its folder.
+    pub fn restart_with_identity(&mut self, file: &str) {
         self.kill();
         let address = self
             .url
             .trim_start_matches("ws://")
             .trim_end_matches("/ws")
             .to_owned();
-        let (process, url) = serve(&self.folder, &address, &[]);
+        let (process, url) = serve(&self.folder, file, &address, &[]);
         assert_eq!(url, self.url);
         self.process = process;
     }
@@ -196,12 +204,12 @@ fn stdout(output: &Output) -> String {
         .to_owned()
 }
 
-fn serve(folder: &TempDir, address: &str, arguments: &[&str]) -> (Child, String) {
+fn serve(folder: &TempDir, identity: &str, address: &str, arguments: &[&str]) -> (Child, String) {
     let mut process = command(folder)
         .args([
             "serve",
             "--identity-key",
-            "identity.key",
+            identity,
             "--listen",
             address,
             "--test-hooks",

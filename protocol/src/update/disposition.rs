@@ -160,7 +160,7 @@ impl<'a> Input<'a> {
     fn token(&mut self) -> Option<&'a str> {
         self.skip_space();
         let is_end = |byte: &u8| !is_token_byte(*byte);
-        let end = self.0.as_bytes().iter().position(|byte| is_end(byte));
+        let end = self.0.as_bytes().iter().position(is_end);
         // A token is ASCII: this is no cut within a character.
         let (token, rest) = self.0.split_at(end.unwrap_or(self.0.len()));
         self.0 = rest;
