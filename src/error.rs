@@ -4,6 +4,8 @@ use std::fmt;
 
 use skyline_protocol::status::Status;
 
+use crate::update::UpdateFailure;
+
 /// Why an operation of the client failed.
 ///
 /// [`Error::code`] is a stable name of the kind, the same in every language's package. The
@@ -214,6 +216,15 @@ pub enum Error {
         /// What failed, with the path.
         detail: String,
     },
+    /// An update was refused, or is not to be had (docs/protocol.md, section 8). Nothing is left
+    /// under its final name.
+    #[error("{failure} ({detail})")]
+    Update {
+        /// What is wrong with it.
+        failure: UpdateFailure,
+        /// The particulars.
+        detail: String,
+    },
     /// The process was forked after the client's runtime had started; threads do not survive a fork.
     #[error(
         "this process was forked after Skyline had started: start worker processes before the first connect, or with the spawn method"
@@ -342,6 +353,7 @@ impl Error {
             Self::Payload { .. } => "PAYLOAD",
             Self::PacketTooLarge { .. } => "PACKET_TOO_LARGE",
             Self::State { .. } => "STATE",
+            Self::Update { failure, .. } => failure.code(),
             Self::Forked => "FORKED",
         }
     }

@@ -21,6 +21,7 @@ mod runtime;
 mod session;
 mod state;
 mod transport;
+mod update;
 mod wake;
 
 pub use bytes::Bytes;
@@ -36,3 +37,7 @@ pub use self::config::{
 pub use self::device::DeviceIdentity;
 pub use self::error::{BreachReason, ConnectionFailure, Error, Result};
 pub use self::session::{ConnectionState, SessionInfo, StateStream};
+pub use self::update::{
+    ProgressStream, Update, UpdateConfig, UpdateDownload, UpdateFailure, UpdateProgress,
+    download_update, verify_update,
+};

@@ -30,7 +30,7 @@ const READ_BUFFER_BYTES: usize = 16 << 10;
 const WRITE_BUFFER_BYTES: usize = 256 << 10;
 
 /// How this client names itself to the server and the proxies on the way.
-const USER_AGENT_VALUE: &str = concat!("skyline/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT_VALUE: &str = concat!("skyline/", env!("CARGO_PKG_VERSION"));
 
 /// Any byte stream to the server: TCP, through a proxy or not, under TLS or not.
 pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -46,7 +46,24 @@ pub(crate) type Socket = WebSocketStream<Watched>;
 ///
 /// [`Error::Connection`] with what stood in the way.
 pub(crate) async fn connect(url: &Url, config: &ClientConfig) -> Result<Socket> {
-    match tokio::time::timeout(config.deadlines.connect, open(url, config)).await {
+    within_deadline(url, config, open(url, config)).await
+}
+
+/// Opens a byte stream to the host of `url`, within the configured connect deadline.
+///
+/// # Errors
+///
+/// [`Error::Connection`] with what stood in the way.
+pub(crate) async fn connect_bytes(url: &Url, config: &ClientConfig) -> Result<Watched> {
+    within_deadline(url, config, open_bytes(url, config)).await
+}
+
+async fn within_deadline<T>(
+    url: &Url,
+    config: &ClientConfig,
+    opened: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match tokio::time::timeout(config.deadlines.connect, opened).await {
         Ok(result) => result,
         Err(_) => Err(failed(
             ConnectionFailure::Timeout,
@@ -59,13 +76,17 @@ pub(crate) async fn connect(url: &Url, config: &ClientConfig) -> Result<Socket> 
     }
 }
 
-async fn open(url: &Url, config: &ClientConfig) -> Result<Socket> {
+async fn open_bytes(url: &Url, config: &ClientConfig) -> Result<Watched> {
     let tcp = dial::dial(url, &config.proxy).await?;
-    let stream = if url.scheme() == "wss" {
+    Ok(if matches!(url.scheme(), "wss" | "https") {
         Watched::new(tls::connect(url, tcp, &config.extra_root_certificates).await?)
     } else {
         Watched::new(tcp)
-    };
+    })
+}
+
+async fn open(url: &Url, config: &ClientConfig) -> Result<Socket> {
+    let stream = open_bytes(url, config).await?;
     let mut request = url.as_str().into_client_request().map_err(upgrade_failed)?;
     request
         .headers_mut()
