@@ -129,6 +129,16 @@ pub struct Configuration {
     /// After how many packets the client moves to a fresh connection and key.
     #[uniffi(default = None)]
     pub max_packets_per_connection: Option<u64>,
+    /// The address of the product's updates; by default on the host of `url`.
+    #[uniffi(default = None)]
+    pub update_url: Option<String>,
+    /// The keys that may sign a release, each in hex or base64; the identity keys when there are
+    /// none.
+    #[uniffi(default = [])]
+    pub release_keys: Vec<String>,
+    /// The largest update that is downloaded, in bytes.
+    #[uniffi(default = None)]
+    pub max_update_bytes: Option<u64>,
     /// Root certificates that are trusted beside the system's, each in PEM or DER.
     #[uniffi(default = [])]
     pub extra_root_certificates: Vec<Vec<u8>>,
@@ -183,6 +193,9 @@ impl TryFrom<Configuration> for ClientConfig {
             max_calls_in_flight,
             max_bytes_in_flight,
             max_packets_per_connection,
+            update_url,
+            release_keys,
+            max_update_bytes,
             extra_root_certificates,
             proxy,
             allow_plaintext,
@@ -226,6 +239,16 @@ impl TryFrom<Configuration> for ClientConfig {
             &mut config.limits.packets_per_connection,
             max_packets_per_connection,
         );
+        config.update.url = update_url;
+        config.update.release_keys = release_keys
+            .iter()
+            .map(|key| {
+                let expected = |error| format!("public keys in hex or base64 ({error})");
+                key.parse()
+                    .map_err(|error| Error::invalid("release_keys", expected(error)))
+            })
+            .collect::<Result<_>>()?;
+        replace(&mut config.update.max_bytes, max_update_bytes);
         config.extra_root_certificates = extra_root_certificates;
         replace(&mut config.proxy, proxy.map(Into::into));
         config.allow_plaintext = allow_plaintext;

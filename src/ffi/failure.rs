@@ -43,6 +43,8 @@ pub struct FailureDetails {
     pub retry_after_seconds: Option<u64>,
     /// Whether the request may have been executed, where the question arises.
     pub maybe_executed: Option<bool>,
+    /// What is wrong with the update, for example `signature-wrong`.
+    pub update_failure: Option<String>,
 }
 
 macro_rules! failure_kinds {
@@ -86,6 +88,7 @@ failure_kinds! {
     Payload { { .. } } "A payload could not be converted.",
     PacketTooLarge { { .. } } "The request exceeds the packet size.",
     State { { .. } } "The state folder could not be used.",
+    Update { { .. } } "An update was refused, or is not to be had.",
     Forked { } "The process was forked after Skyline had started.",
 }
 
@@ -104,6 +107,7 @@ impl From<&Error> for FailureDetails {
             http_status: None,
             retry_after_seconds: None,
             maybe_executed: error.maybe_executed(),
+            update_failure: None,
         };
         match error {
             Error::InvalidConfiguration { field, expected } => {
@@ -126,6 +130,9 @@ impl From<&Error> for FailureDetails {
                 ..
             } => {
                 details.retry_after_seconds = *retry_after_seconds;
+            }
+            Error::Update { failure, .. } => {
+                details.update_failure = Some(failure.as_str().to_owned());
             }
             _ => {}
         }

@@ -17,6 +17,7 @@ mod logging;
 mod process;
 mod session;
 mod states;
+mod update;
 
 pub use cancellation::Cancellation;
 pub use client::{CallOptions, Client};
@@ -28,3 +29,4 @@ pub use logging::{
 pub use process::{halt, library_version};
 pub use session::Session;
 pub use states::{ConnectionState, StateStream};
+pub use update::{Update, UpdateDownload, UpdateProgress, verify_update};

@@ -108,11 +108,31 @@ mod tests {
     #[test]
     fn the_default_is_on_the_servers_host() {
         for (server, product, expected) in [
-            ("wss://host.example/ws", "telepower", "https://host.example/updates/telepower"),
-            ("wss://host.example:8443/ws?x=1", "a b/ж", "https://host.example:8443/updates/a%20b%2F%D0%B6"),
-            ("ws://127.0.0.1:8080/ws", "telepower", "http://127.0.0.1:8080/updates/telepower"),
-            ("ws://[::1]:8080/ws", "telepower", "http://[::1]:8080/updates/telepower"),
-            ("ws://host.example/ws", "telepower", "https://host.example/updates/telepower"),
+            (
+                "wss://host.example/ws",
+                "telepower",
+                "https://host.example/updates/telepower",
+            ),
+            (
+                "wss://host.example:8443/ws?x=1",
+                "a b/ж",
+                "https://host.example:8443/updates/a%20b%2F%D0%B6",
+            ),
+            (
+                "ws://127.0.0.1:8080/ws",
+                "telepower",
+                "http://127.0.0.1:8080/updates/telepower",
+            ),
+            (
+                "ws://[::1]:8080/ws",
+                "telepower",
+                "http://[::1]:8080/updates/telepower",
+            ),
+            (
+                "ws://host.example/ws",
+                "telepower",
+                "https://host.example/updates/telepower",
+            ),
         ] {
             let expected = format!("{expected}?version=7.0.3&platform=linux-x86_64");
             assert_eq!(default_for(server, product), expected);

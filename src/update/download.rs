@@ -134,7 +134,8 @@ impl Download {
         let (folder, product) = (self.folder.clone(), self.config.product_id.clone());
         let slot = runtime::blocking(move || Slot::open(&folder, &product)).await?;
         while !slot.try_lock()? {
-            self.unless_cancelled(tokio::time::sleep(LOCK_RETRY)).await?;
+            self.unless_cancelled(tokio::time::sleep(LOCK_RETRY))
+                .await?;
         }
         Ok(Arc::new(slot))
     }
@@ -198,8 +199,7 @@ impl Download {
             let detail = format!("{length:?} bytes are sent instead of {}", manifest.size);
             return Err(UpdateFailure::Size.with(detail).into());
         }
-        let replaced =
-            resume.is_some_and(|resume| resume.signed != signed || resume.etag != etag);
+        let replaced = resume.is_some_and(|resume| resume.signed != signed || resume.etag != etag);
         if replaced {
             self.changed()?;
             self.most = 0;
@@ -221,9 +221,16 @@ impl Download {
         self.inherited = false;
         if here {
             self.teller.tell_now(manifest.size, manifest.size);
-            return Ok(Begun::Here(Update::new(slot.destination(&manifest), &manifest)));
+            return Ok(Begun::Here(Update::new(
+                slot.destination(&manifest),
+                &manifest,
+            )));
         }
-        tracing::info!(version = manifest.version, size = manifest.size, "an update is downloaded");
+        tracing::info!(
+            version = manifest.version,
+            size = manifest.size,
+            "an update is downloaded"
+        );
         Ok(Begun::Empty(manifest))
     }
 
@@ -292,7 +299,10 @@ impl Download {
             let completed = slot.complete(&wanted, &go_on);
             if matches!(
                 completed,
-                Err(Error::Update { failure: UpdateFailure::Hash | UpdateFailure::Size, .. })
+                Err(Error::Update {
+                    failure: UpdateFailure::Hash | UpdateFailure::Size,
+                    ..
+                })
             ) {
                 slot.discard()?;
             }
@@ -304,7 +314,10 @@ impl Download {
                 tracing::info!(path = %path.display(), "an update is complete");
                 Ok(Update::new(path, &manifest))
             }
-            Err(Error::Update { failure: UpdateFailure::Hash, .. }) if self.inherited => {
+            Err(Error::Update {
+                failure: UpdateFailure::Hash,
+                ..
+            }) if self.inherited => {
                 tracing::warn!("what an earlier download has left is damaged; it starts again");
                 self.inherited = false;
                 self.most = 0;

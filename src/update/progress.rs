@@ -94,7 +94,11 @@ impl Teller {
     fn speed(&mut self, now: Instant) -> u64 {
         self.samples.push_back((now, self.received));
         // The newest sample that is a window old stays: the mean is over the whole window.
-        while self.samples.get(1).is_some_and(|(at, _)| now - *at >= WINDOW) {
+        while self
+            .samples
+            .get(1)
+            .is_some_and(|(at, _)| now - *at >= WINDOW)
+        {
             self.samples.pop_front();
         }
         let Some((since, before)) = self.samples.front() else {
@@ -102,7 +106,10 @@ impl Teller {
         };
         let milliseconds = u64::try_from((now - *since).as_millis()).unwrap_or(u64::MAX);
         let received = self.received - before;
-        received.saturating_mul(1000).checked_div(milliseconds).unwrap_or(0)
+        received
+            .saturating_mul(1000)
+            .checked_div(milliseconds)
+            .unwrap_or(0)
     }
 }
 

@@ -107,7 +107,10 @@ pub(super) async fn get(config: &ClientConfig, url: &Url, have: Option<&Have>) -
         if !is_redirect(answer.status) {
             return Ok(answer);
         }
-        let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        let location = answer
+            .headers
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok());
         let location = location
             .ok_or_else(|| UpdateFailure::Redirect.with("it names no location, or not in ASCII"))?;
         url = address::redirected(&url, location)?;
