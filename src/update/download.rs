@@ -53,8 +53,6 @@ pub(super) struct Download {
     changes: u32,
     /// The most bytes of the present file that any attempt had: more of them is progress.
     most: u64,
-    /// Attempts in a row without progress.
-    failures: u32,
 }
 
 /// Why an attempt is over.
@@ -95,7 +93,6 @@ impl Download {
             inherited: false,
             changes: 0,
             most: 0,
-            failures: 0,
         }
     }
 
@@ -109,18 +106,23 @@ impl Download {
         let mut backoff = Backoff::new(self.config.reconnect, rand::make_rng());
         let resume = self.resume(&slot).await?;
         self.inherited = resume.is_some_and(|resume| resume.bytes > 0);
+        // Attempts in a row without progress.
+        let mut failures = 0;
         loop {
+            let before = self.most;
             let (error, at_least) = match self.attempt(&slot).await {
                 Ok(update) => return Ok(update),
                 Err(Stop::Refused(error)) => return Err(error),
                 Err(Stop::Again) => continue,
                 Err(Stop::Later(error, at_least)) => (error, at_least),
             };
-            if self.failures == 0 {
+            if self.most > before {
+                failures = 0;
                 backoff.reset();
+            } else {
+                failures += 1;
             }
-            self.failures += 1;
-            if self.failures >= self.config.update.attempts {
+            if failures >= self.config.update.attempts {
                 return Err(error);
             }
             let (_, delay) = backoff.next(at_least);
@@ -273,10 +275,7 @@ impl Download {
                 Ok(None) => Some(Ok(())),
                 Err(error) => Some(Err(error)),
             };
-            if writer.end() > self.most {
-                self.most = writer.end();
-                self.failures = 0;
-            }
+            self.most = self.most.max(writer.end());
             if let Some(ended) = ended {
                 writer.flush().await?;
                 self.teller.tell_now(writer.at, manifest.size);
