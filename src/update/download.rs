@@ -1,9 +1,11 @@
 //! The download itself: attempt after attempt until the file is here, whole and checked.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_RANGE, RETRY_AFTER};
 use http_content_range::ContentRange;
@@ -14,7 +16,7 @@ use url::Url;
 
 use super::Update;
 use super::failure::UpdateFailure;
-use super::progress::Teller;
+use super::progress::{PACE, Teller};
 use super::request::{self, Answer, Have};
 use super::slot::{LOCK_RETRY, Resume, Slot};
 use super::trust::{self, Trust};
@@ -259,8 +261,7 @@ impl Download {
             written: Instant::now(),
         };
         loop {
-            let next = self.unless_cancelled(answer.next()).await;
-            let ended = match next.and_then(|next| next) {
+            let ended = match self.next(&mut answer, &mut writer, manifest.size).await {
                 Ok(Some(bytes)) => {
                     if bytes.len() as u64 > manifest.size - writer.end() {
                         on(slot, Slot::discard).await?;
@@ -289,6 +290,28 @@ impl Download {
             return Err(UpdateFailure::Size.with(detail).into());
         }
         Ok(())
+    }
+
+    /// The next part of the body. While there is none, what has come is written, and the progress
+    /// goes on being told.
+    async fn next(
+        &mut self,
+        answer: &mut Answer,
+        writer: &mut Writer<'_>,
+        size: u64,
+    ) -> Result<Option<Bytes>> {
+        let cancelled = self.cancelled.clone();
+        let mut next = pin!(cancelled.run_until_cancelled(answer.next()));
+        loop {
+            tokio::select! {
+                biased;
+                next = next.as_mut() => return next.unwrap_or(Err(CANCELLED)),
+                () = tokio::time::sleep(PACE) => {
+                    writer.flush().await?;
+                    self.teller.tell_now(writer.at, size);
+                }
+            }
+        }
     }
 
     /// Checks the whole file and gives it its name.

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How often progress is told at most: what a person can follow.
-const PACE: Duration = Duration::from_millis(100);
+pub(super) const PACE: Duration = Duration::from_millis(100);
 
 /// The time that the speed is the mean of: long enough to be readable, short enough to follow the
 /// network.

@@ -29,6 +29,9 @@ const MAX_REDIRECTS: usize = 5;
 /// longest manifest.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
+/// The longest ETag that is used, in bytes; none that a server makes is near it.
+const MAX_ETAG_BYTES: usize = 1024;
+
 /// A part of the file that is here already.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Have {
@@ -89,7 +92,9 @@ impl Answer {
     /// (RFC 9110, section 8.8.1).
     pub(super) fn strong_etag(&self) -> Option<String> {
         let etag = self.headers.get(ETAG)?.to_str().ok()?;
-        let strong = etag.len() > 2 && etag.starts_with('"') && etag.ends_with('"');
+        let strong = (3..=MAX_ETAG_BYTES).contains(&etag.len())
+            && etag.starts_with('"')
+            && etag.ends_with('"');
         strong.then(|| etag.to_owned())
     }
 }

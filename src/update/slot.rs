@@ -24,9 +24,6 @@ const HEADER: &str = "skyline-update-v1";
 /// Longer notes are none of ours: the longest manifest, its signature and a long ETag.
 const MAX_NOTES_BYTES: u64 = 16 << 10;
 
-/// The longest ETag that is kept, in bytes; none that a server makes is near it.
-const MAX_ETAG_BYTES: usize = 1024;
-
 /// How often a lock that another download holds is tried again: it is held for a whole download.
 pub(super) const LOCK_RETRY: Duration = Duration::from_millis(100);
 
@@ -153,7 +150,6 @@ impl Slot {
     pub(super) fn begin(&self, signed: &SignedManifest, etag: Option<&str>) -> Result<()> {
         let path = self.partial();
         File::create(&path).map_err(|error| unusable(&path, &error))?;
-        let etag = etag.filter(|etag| etag.len() <= MAX_ETAG_BYTES);
         let notes = format!(
             "{HEADER}\n{}\n{}\n{}\n",
             etag.unwrap_or_default(),
