@@ -1,4 +1,6 @@
-//! The public client, a thin handle over the session.
+//! The public client, a thin handle over the session and the event queue.
+
+mod events;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use skyline_protocol::methods::{self, GET_LIMITS, Limits, PayloadError, SEND_EVENT, SendEvent};
 
+use self::events::OverSession;
 use crate::config::ClientConfig;
 use crate::error::{Error, Result};
+use crate::event_queue::EventQueue;
 use crate::runtime;
-use crate::session::{CallOptions, Session, SessionInfo, Settings, StateStream};
+use crate::session::{Backoff, CallOptions, Session, SessionInfo, Settings, StateStream};
 
 /// The MessagePack of nil: what an absent payload reads as.
 const NIL: &[u8] = &[0xc0];
@@ -44,6 +48,7 @@ const NIL: &[u8] = &[0xc0];
 #[derive(Debug, Clone)]
 pub struct Client {
     session: Arc<Session>,
+    events: Arc<EventQueue>,
     options: CallOptions,
 }
 
@@ -59,9 +64,14 @@ impl Client {
     /// Every kind of [`Error`] that has to do with the configuration, the connection, the
     /// handshake, the state folder, or the server's answer to the login; nothing is tried again.
     pub async fn connect(config: ClientConfig) -> Result<Self> {
-        let session = runtime::run(async move {
+        let (session, events) = runtime::run(async move {
             let settings = Settings::new(config).await?;
-            Session::open(settings, rand::make_rng()).await
+            let (place, config) = (settings.event_place(), settings.config.events);
+            let backoff = Backoff::new(settings.config.reconnect, rand::make_rng());
+            let session = Arc::new(Session::open(settings, rand::make_rng()).await?);
+            let delivery = OverSession(session.clone());
+            let events = EventQueue::open(place, config, delivery, backoff).await?;
+            Ok((session, events))
         })
         .await?;
         let options = CallOptions {
@@ -69,7 +79,8 @@ impl Client {
             idempotent: false,
         };
         Ok(Self {
-            session: Arc::new(session),
+            session,
+            events: Arc::new(events),
             options,
         })
     }
@@ -97,6 +108,11 @@ impl Client {
         let mut client = self.clone();
         client.options.idempotent = true;
         client
+    }
+
+    /// How long a call of this handle may take.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.options.deadline
     }
 
     /// The limits of the license: name → value, for example
@@ -191,9 +207,10 @@ impl Client {
 
     /// Closes the connection in order and waits until that is done, for a second at the most.
     /// Calls in flight fail with [`Error::ShutDown`], and so does everything asked later, by
-    /// whatever handle. A second call changes nothing.
+    /// whatever handle. Events that are not delivered are on disk then, for the next client. A
+    /// second call changes nothing.
     pub async fn shutdown(&self) {
-        self.session.shutdown().await;
+        tokio::join!(self.events.close(), self.session.shutdown());
     }
 }
 

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::device::DeviceIdentity;
 use crate::error::{Error, Result};
+use crate::event_queue::EventQueueConfig;
 use crate::update::UpdateConfig;
 
 /// The production server (docs/protocol.md, section 1).
@@ -63,6 +64,7 @@ const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// | `deadlines` | connect 10 s, handshake 10 s, call 30 s |
 /// | `reconnect` | waits of 500 ms doubling up to 60 s, from the start after 60 s of connection |
 /// | `limits` | packets of 16 MiB, 1024 calls and 64 MiB in flight |
+/// | `events` | 10 000 events and 16 MiB, buffered, the oldest dropped when full |
 /// | `update` | from the server's host, signed by its identity key, at most 2 GiB |
 /// | `extra_root_certificates` | none beside the system's |
 /// | `proxy` | that of the environment |
@@ -114,6 +116,8 @@ pub struct ClientConfig {
     pub reconnect: Reconnect,
     /// How much of things there may be.
     pub limits: Limits,
+    /// The queue of the events that are tracked.
+    pub events: EventQueueConfig,
     /// Where updates come from, and who may sign them.
     pub update: UpdateConfig,
     /// Root certificates that are trusted beside those of the operating system, each one or more
@@ -256,6 +260,7 @@ impl ClientConfig {
             deadlines: Deadlines::default(),
             reconnect: Reconnect::default(),
             limits: Limits::default(),
+            events: EventQueueConfig::default(),
             update: UpdateConfig::default(),
             extra_root_certificates: Vec::new(),
             proxy: Proxy::default(),
@@ -302,6 +307,7 @@ impl ClientConfig {
         }
         self.validate_reconnect()?;
         self.validate_limits()?;
+        self.events.validate()?;
         self.update.validate()?;
         crate::transport::check_root_certificates(&self.extra_root_certificates)?;
         crate::transport::check_proxy(&self.proxy)?;

@@ -208,6 +208,17 @@ pub enum Error {
         /// The configured limit, in bytes.
         limit: u64,
     },
+    /// The event queue has no room for another event, and is not to drop any
+    /// ([`EventOverflow::Refuse`](crate::EventOverflow::Refuse)); the event was not queued.
+    #[error(
+        "the event queue is full: {events} events of {bytes} bytes wait for their delivery; try again when the server can be reached, or raise max_queued_events and max_queued_event_bytes"
+    )]
+    EventQueueFull {
+        /// How many events are queued.
+        events: u64,
+        /// How many bytes they take.
+        bytes: u64,
+    },
     /// The state folder could not be used.
     #[error(
         "the state folder cannot be used: {detail}; choose a folder that this user may write to"
@@ -352,6 +363,7 @@ impl Error {
             Self::ShutDown { .. } => "SHUT_DOWN",
             Self::Payload { .. } => "PAYLOAD",
             Self::PacketTooLarge { .. } => "PACKET_TOO_LARGE",
+            Self::EventQueueFull { .. } => "EVENT_QUEUE_FULL",
             Self::State { .. } => "STATE",
             Self::Update { failure, .. } => failure.code(),
             Self::Forked => "FORKED",

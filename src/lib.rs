@@ -14,6 +14,7 @@ mod config;
 mod connection;
 mod device;
 mod error;
+mod event_queue;
 pub mod ffi;
 mod logging;
 mod login_record;
@@ -36,6 +37,9 @@ pub use self::config::{
 };
 pub use self::device::DeviceIdentity;
 pub use self::error::{BreachReason, ConnectionFailure, Error, Result};
+#[doc(hidden)]
+pub use self::event_queue::{DecodedEventLog, decode_event_log};
+pub use self::event_queue::{EventCounters, EventDurability, EventOverflow, EventQueueConfig};
 pub use self::session::{ConnectionState, SessionInfo, StateStream};
 pub use self::update::{
     ProgressStream, Update, UpdateConfig, UpdateDownload, UpdateFailure, UpdateProgress,

@@ -149,7 +149,7 @@ fn unusable(path: &Path, error: &io::Error) -> Error {
 }
 
 /// A name that tells products, licenses and servers apart and gives none of them away.
-fn file_name(server: &str, product_id: &str, license_key: &LicenseKey) -> String {
+pub(crate) fn file_name(server: &str, product_id: &str, license_key: &LicenseKey) -> String {
     /// 64 bits keep the records of one machine apart.
     const NAME_BYTES: usize = 8;
     let mut hash = Sha256::new();

@@ -98,6 +98,15 @@ impl Session {
         self.lifeline.states()
     }
 
+    /// Resolves when there is a connection for a call.
+    ///
+    /// # Errors
+    ///
+    /// What ended the client, when it ended before.
+    pub(crate) async fn ready(&self) -> Result<()> {
+        self.lifeline.connection().await.map(drop)
+    }
+
     pub(crate) fn reconnect_now(&self) {
         self.lifeline.reconnect_now();
     }

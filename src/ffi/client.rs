@@ -33,7 +33,11 @@ pub struct Client {
 }
 
 impl Client {
-    fn with(&self, options: &CallOptions) -> crate::Client {
+    pub(super) fn client(&self) -> &crate::Client {
+        &self.client
+    }
+
+    pub(super) fn with(&self, options: &CallOptions) -> crate::Client {
         let mut client = self.client.clone();
         if let Some(deadline) = options.deadline {
             client = client.with_deadline(deadline);
@@ -157,7 +161,7 @@ impl Client {
     }
 
     /// Closes the connection in order; calls in flight fail with `ShutDown`, and so does
-    /// everything asked later. Never fails, and a second call changes nothing.
+    /// everything asked later. Events that are not delivered are on disk then. Never fails, and a second call changes nothing.
     pub async fn shutdown(&self) {
         self.client.shutdown().await;
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::Failure;
+use super::{EventDurability, EventOverflow, Failure};
 use crate::config::ClientConfig;
 use crate::error::{Error, Result};
 
@@ -129,6 +129,18 @@ pub struct Configuration {
     /// After how many packets the client moves to a fresh connection and key.
     #[uniffi(default = None)]
     pub max_packets_per_connection: Option<u64>,
+    /// How many tracked events may wait for their delivery.
+    #[uniffi(default = None)]
+    pub max_queued_events: Option<u32>,
+    /// How many bytes they may take.
+    #[uniffi(default = None)]
+    pub max_queued_event_bytes: Option<u64>,
+    /// When tracking an event is done.
+    #[uniffi(default = None)]
+    pub event_durability: Option<EventDurability>,
+    /// What happens to an event for which there is no room.
+    #[uniffi(default = None)]
+    pub event_overflow: Option<EventOverflow>,
     /// The address of the product's updates; by default on the host of `url`.
     #[uniffi(default = None)]
     pub update_url: Option<String>,
@@ -193,6 +205,10 @@ impl TryFrom<Configuration> for ClientConfig {
             max_calls_in_flight,
             max_bytes_in_flight,
             max_packets_per_connection,
+            max_queued_events,
+            max_queued_event_bytes,
+            event_durability,
+            event_overflow,
             update_url,
             release_keys,
             max_update_bytes,
@@ -239,6 +255,19 @@ impl TryFrom<Configuration> for ClientConfig {
             &mut config.limits.packets_per_connection,
             max_packets_per_connection,
         );
+        replace(
+            &mut config.events.max_events,
+            max_queued_events.map(|n| size(n.into())),
+        );
+        replace(
+            &mut config.events.max_bytes,
+            max_queued_event_bytes.map(size),
+        );
+        replace(
+            &mut config.events.durability,
+            event_durability.map(Into::into),
+        );
+        replace(&mut config.events.overflow, event_overflow.map(Into::into));
         config.update.url = update_url;
         config.update.release_keys = release_keys
             .iter()

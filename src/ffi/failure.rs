@@ -87,6 +87,7 @@ failure_kinds! {
     ShutDown { { .. } } "The client was shut down.",
     Payload { { .. } } "A payload could not be converted.",
     PacketTooLarge { { .. } } "The request exceeds the packet size.",
+    EventQueueFull { { .. } } "The event queue has no room for another event.",
     State { { .. } } "The state folder could not be used.",
     Update { { .. } } "An update was refused, or is not to be had.",
     Forked { } "The process was forked after Skyline had started.",

@@ -11,6 +11,7 @@
 mod cancellation;
 mod client;
 mod configuration;
+mod events;
 mod failure;
 mod json;
 mod logging;
@@ -22,6 +23,7 @@ mod update;
 pub use cancellation::Cancellation;
 pub use client::{CallOptions, Client};
 pub use configuration::{Configuration, DeviceIdentity, Proxy, SecretText, detect_device_identity};
+pub use events::{EventCounters, EventDurability, EventOverflow};
 pub use failure::{Failure, FailureDetails, FailureKind};
 pub use logging::{
     LogLevel, LogRecord, LogSink, LogSinkError, clear_log_sink, set_log_level, set_log_sink,

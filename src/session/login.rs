@@ -22,7 +22,8 @@ use crate::config::ClientConfig;
 use crate::connection::{Answer, Connection, End, Options, Outgoing, unix_seconds};
 use crate::device::DeviceIdentity;
 use crate::error::{BreachReason, Error, Result};
-use crate::login_record::LoginRecord;
+use crate::event_queue::Place;
+use crate::login_record::{self, LoginRecord};
 use crate::transport::Socket;
 use crate::wake::Wall;
 use crate::{runtime, state, transport};
@@ -108,6 +109,19 @@ impl Settings {
             device,
             state_folder,
         })
+    }
+
+    /// Where the events of this product, license and server are kept.
+    pub(crate) fn event_place(&self) -> Place {
+        let config = &self.config;
+        Place {
+            folder: self.state_folder.clone(),
+            installation: login_record::file_name(
+                self.url.as_str(),
+                &config.product_id,
+                &config.license_key,
+            ),
+        }
     }
 }
 

@@ -186,6 +186,12 @@ class PacketTooLarge(SkylineError, ValueError):
     code = "PACKET_TOO_LARGE"
 
 
+class EventQueueFull(SkylineError):
+    """The event queue has no room for another event; it was not queued."""
+
+    code = "EVENT_QUEUE_FULL"
+
+
 class StateFolderError(SkylineError):
     """The state folder could not be used."""
 
@@ -220,6 +226,7 @@ _CLASSES: dict[FailureKind, type[SkylineError]] = {
     FailureKind.SHUT_DOWN: ClientShutDown,
     FailureKind.PAYLOAD: PayloadError,
     FailureKind.PACKET_TOO_LARGE: PacketTooLarge,
+    FailureKind.EVENT_QUEUE_FULL: EventQueueFull,
     FailureKind.STATE: StateFolderError,
     FailureKind.FORKED: ForkedError,
 }

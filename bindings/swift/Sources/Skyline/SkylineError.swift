@@ -139,6 +139,8 @@ extension SkylineError {
         public static let payload = Code(rawValue: "PAYLOAD")
         /// The request needs a packet above ``Configuration/maxPacketBytes``; nothing was sent.
         public static let packetTooLarge = Code(rawValue: "PACKET_TOO_LARGE")
+        /// The event queue has no room for another event; it was not queued.
+        public static let eventQueueFull = Code(rawValue: "EVENT_QUEUE_FULL")
         /// The state folder could not be used.
         public static let state = Code(rawValue: "STATE")
         /// The process was forked after its first connect; threads do not survive a fork.

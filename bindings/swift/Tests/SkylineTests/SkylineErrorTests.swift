@@ -11,7 +11,7 @@ final class SkylineErrorTests: XCTestCase {
             .keyBoundToAnotherDevice, .licenseNotFound, .licenseExpired, .licenseSuspended,
             .badRequest, .unknownMethod, .invalidSession, .rateLimited, .internalError,
             .unknownStatus, .connectionLost, .deadlineExceeded, .shutDown, .payload,
-            .packetTooLarge, .state, .forked,
+            .packetTooLarge, .eventQueueFull, .state, .forked,
         ]
         // Cancelling is Swift's own CancellationError.
         let kinds = SkylineNative.FailureKind.allCases.filter { $0 != .cancelled }

@@ -159,6 +159,11 @@ public sealed class SkylineException(
         details: FailureDetails,
     ) : SkylineException(details)
 
+    /** The event queue has no room for another event; it was not queued. */
+    public class EventQueueFull internal constructor(
+        details: FailureDetails,
+    ) : SkylineException(details)
+
     /** The state folder could not be used, or the system gave the library no thread. */
     public class State internal constructor(
         details: FailureDetails,
@@ -273,6 +278,8 @@ internal fun FailureDetails.toException(): SkylineException =
         FailureKind.PAYLOAD -> SkylineException.Payload(this)
 
         FailureKind.PACKET_TOO_LARGE -> SkylineException.PacketTooLarge(this)
+
+        FailureKind.EVENT_QUEUE_FULL -> SkylineException.EventQueueFull(this)
 
         FailureKind.STATE -> SkylineException.State(this)
 
