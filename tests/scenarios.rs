@@ -5,12 +5,15 @@
 mod reconnecting;
 mod support;
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rmpv::Value;
 use serde::{Deserialize, Serialize};
-use skyline::{BreachReason, Client, ConnectionFailure, ConnectionState, Error, LicenseKey};
+use skyline::{
+    BreachReason, Client, ConnectionFailure, ConnectionState, Error, EventOverflow, LicenseKey,
+};
 use skyline_protocol::identity::IdentityKeyPair;
 use support::{Server, device, logs, soon};
 
@@ -436,7 +439,7 @@ async fn each_invalid_configuration_field_is_named() {
     let server = Server::start();
     let owner = server.owner();
     type Change = fn(&mut skyline::ClientConfig);
-    let changes: [(&str, Change); 16] = [
+    let changes: [(&str, Change); 18] = [
         ("url", |c| c.url = "not a url".into()),
         ("url", |c| c.url = "ws://192.0.2.1/ws".into()),
         ("product_id", |c| c.product_id.clear()),
@@ -455,6 +458,8 @@ async fn each_invalid_configuration_field_is_named() {
         ("max_packets_per_connection", |c| {
             c.limits.packets_per_connection = 0
         }),
+        ("max_queued_events", |c| c.events.max_events = 0),
+        ("max_queued_event_bytes", |c| c.events.max_bytes = 0),
         ("extra_root_certificates", |c| {
             c.extra_root_certificates = vec![b"junk".to_vec()]
         }),
@@ -599,4 +604,107 @@ async fn integers_keep_their_64_bits() {
         let echoed: i64 = soon(client.call("test.echo", &number)).await.unwrap();
         assert_eq!(echoed, number);
     }
+}
+
+/// The data of an event, whatever it is.
+const NO_DATA: &[u8] = &[0x80];
+
+/// How long tracked events may take to arrive: below the bound of every wait, whose error says less.
+const FLUSH: Duration = Duration::from_secs(50);
+
+async fn event_names(client: &Client) -> Vec<String> {
+    let events = events(client).await;
+    events.into_iter().map(|stored| stored.event).collect()
+}
+
+#[tokio::test]
+async fn a_tracked_event_arrives_once() {
+    let server = Server::start();
+    let client = server.owner().connect().await;
+    let data = HashMap::from([("to", "/account-manager")]);
+    soon(client.track("app.navigation", &data)).await.unwrap();
+    soon(client.track_raw("app.quit", NO_DATA)).await.unwrap();
+    soon(client.flush_events(FLUSH)).await.unwrap();
+    let events = events(&client).await;
+    let names: Vec<_> = events.iter().map(|stored| stored.event.as_str()).collect();
+    assert_eq!(names, ["app.navigation", "app.quit"]);
+    assert_eq!(events[0].data["to"], Value::from("/account-manager"));
+    let counters = client.event_counters();
+    assert_eq!(
+        (counters.tracked, counters.sent, counters.queued),
+        (2, 2, 0)
+    );
+    for (name, data) in [("", NO_DATA), (&"n".repeat(257), NO_DATA), ("a", &[0xc0])] {
+        let error = soon(client.track_raw(name, data)).await.unwrap_err();
+        assert_eq!(error.code(), "PAYLOAD");
+    }
+    assert_eq!(client.event_counters().tracked, 2);
+}
+
+#[tokio::test]
+async fn tracked_events_survive_a_restart() {
+    let mut server = Server::start();
+    let owner = server.owner();
+    let first = owner.connect().await;
+    server.kill();
+    for name in ["one", "two", "three"] {
+        soon(first.track_raw(name, NO_DATA)).await.unwrap();
+    }
+    soon(first.shutdown()).await;
+    server.restart();
+    let second = owner.connect().await;
+    soon(second.track_raw("four", NO_DATA)).await.unwrap();
+    soon(second.flush_events(FLUSH)).await.unwrap();
+    assert_eq!(event_names(&second).await, ["one", "two", "three", "four"]);
+    let counters = second.event_counters();
+    assert_eq!((counters.recovered, counters.sent), (3, 4));
+}
+
+#[tokio::test]
+async fn a_full_event_queue_follows_its_policy() {
+    let mut server = Server::start();
+    let mut config = server.owner().config();
+    config.events.max_events = 2;
+    config.reconnect.max_delay = config.reconnect.initial_delay;
+    let dropping = soon(Client::connect(config)).await.unwrap();
+    let mut config = server.owner().config();
+    config.events.max_events = 2;
+    config.events.overflow = EventOverflow::Refuse;
+    config.reconnect.max_delay = config.reconnect.initial_delay;
+    let refusing = soon(Client::connect(config)).await.unwrap();
+    server.kill();
+    for client in [&dropping, &refusing] {
+        for name in ["one", "two"] {
+            soon(client.track_raw(name, NO_DATA)).await.unwrap();
+        }
+    }
+    soon(dropping.track_raw("three", NO_DATA)).await.unwrap();
+    let error = soon(refusing.track_raw("three", NO_DATA))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "EVENT_QUEUE_FULL");
+    server.restart();
+    for client in [&dropping, &refusing] {
+        soon(client.flush_events(FLUSH)).await.unwrap();
+    }
+    assert_eq!(event_names(&dropping).await, ["two", "three"]);
+    assert_eq!(dropping.event_counters().dropped, 1);
+    assert_eq!(event_names(&refusing).await, ["one", "two"]);
+    assert_eq!(refusing.event_counters().dropped, 0);
+}
+
+#[tokio::test]
+async fn flushing_events_ends_at_its_deadline() {
+    let mut server = Server::start();
+    let client = server.owner().connect().await;
+    server.kill();
+    soon(client.track_raw("event", NO_DATA)).await.unwrap();
+    let flush = client.flush_events(Duration::from_millis(100));
+    let error = soon(flush).await.unwrap_err();
+    assert_eq!(error.code(), "DEADLINE_EXCEEDED");
+    assert_eq!(error.maybe_executed(), Some(false));
+    assert_eq!(client.event_counters().queued, 1);
+    server.restart();
+    soon(client.flush_events(FLUSH)).await.unwrap();
+    assert_eq!(event_names(&client).await, ["event"]);
 }

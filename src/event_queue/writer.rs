@@ -146,9 +146,8 @@ fn settle(shared: &Shared, change: Change, staged: Vec<Staged>, result: Result<(
 async fn close(shared: &Shared, log: Log) {
     let lost = shared.lock().backlog.events(true).len();
     let closed = tokio::task::spawn_blocking(move || log.close()).await;
-    match closed {
-        Ok(Err(error)) => tracing::warn!(%error, "the event queue could not be synced"),
-        Ok(Ok(())) | Err(_) => {}
+    if let Ok(Err(error)) = closed {
+        tracing::warn!(%error, "the event queue could not be synced");
     }
     if lost > 0 {
         tracing::warn!(events = lost, "events that could not be stored are lost");
