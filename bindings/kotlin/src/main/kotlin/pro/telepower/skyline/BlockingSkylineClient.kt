@@ -26,8 +26,14 @@ import kotlin.time.toKotlinDuration
 public class BlockingSkylineClient(
     public val client: SkylineClient,
 ) : AutoCloseable {
-    /** What the server said at the login. */
+    /** What the server said at the last login. */
     public val session: Session get() = client.session
+
+    /** The states of the connection, the present one first; see [SkylineClient.states]. */
+    public fun stateStream(): BlockingStateStream = BlockingStateStream(client.stateStream())
+
+    /** Ends a wait between two attempts to connect; see [SkylineClient.reconnectNow]. */
+    public fun reconnectNow(): Unit = client.reconnectNow()
 
     /**
      * The limits of the license: name → value.
@@ -60,13 +66,15 @@ public class BlockingSkylineClient(
      * @param method the method's name.
      * @param request the payload, of a `@Serializable` type.
      * @param deadline how long the call may take; the configured call deadline when null.
+     * @param idempotent whether executing the call twice does no harm; see [SkylineClient.call].
      */
     @Throws(InterruptedException::class)
     public inline fun <reified Request, reified Response> call(
         method: String,
         request: Request,
         deadline: Duration? = null,
-    ): Response = call(method, serializer<Request>(), request, serializer<Response>(), deadline)
+        idempotent: Boolean = false,
+    ): Response = call(method, serializer<Request>(), request, serializer<Response>(), deadline, idempotent)
 
     /**
      * Calls a method of the server with payloads as JSON texts, for any JSON library.
@@ -74,6 +82,7 @@ public class BlockingSkylineClient(
      * @param method the method's name.
      * @param payload one JSON value, or null for no payload.
      * @param deadline how long the call may take; the configured call deadline when null.
+     * @param idempotent whether executing the call twice does no harm; see [SkylineClient.call].
      * @return one JSON value, or null when the answer has no payload.
      */
     @JvmOverloads
@@ -82,7 +91,8 @@ public class BlockingSkylineClient(
         method: String,
         payload: String?,
         deadline: Duration? = null,
-    ): String? = runBlocking { client.callJson(method, payload, deadline?.toKotlinDuration()) }
+        idempotent: Boolean = false,
+    ): String? = runBlocking { client.callJson(method, payload, deadline?.toKotlinDuration(), idempotent) }
 
     /**
      * Calls a method of the server with payloads as they travel.
@@ -90,6 +100,7 @@ public class BlockingSkylineClient(
      * @param method the method's name.
      * @param payload the MessagePack of one value, or null for no payload.
      * @param deadline how long the call may take; the configured call deadline when null.
+     * @param idempotent whether executing the call twice does no harm; see [SkylineClient.call].
      * @return the MessagePack of one value, or null when the answer has no payload.
      */
     @JvmOverloads
@@ -98,7 +109,8 @@ public class BlockingSkylineClient(
         method: String,
         payload: ByteArray?,
         deadline: Duration? = null,
-    ): ByteArray? = runBlocking { client.callRaw(method, payload, deadline?.toKotlinDuration()) }
+        idempotent: Boolean = false,
+    ): ByteArray? = runBlocking { client.callRaw(method, payload, deadline?.toKotlinDuration(), idempotent) }
 
     /** Closes the connection in order; see [SkylineClient.close]. Calls in flight fail. Never fails. */
     override fun close(): Unit = client.close()
@@ -110,9 +122,17 @@ public class BlockingSkylineClient(
         request: Request,
         responseSerializer: KSerializer<Response>,
         deadline: Duration?,
+        idempotent: Boolean,
     ): Response =
         runBlocking {
-            client.call(method, requestSerializer, request, responseSerializer, deadline?.toKotlinDuration())
+            client.call(
+                method,
+                requestSerializer,
+                request,
+                responseSerializer,
+                deadline?.toKotlinDuration(),
+                idempotent,
+            )
         }
 
     public companion object {

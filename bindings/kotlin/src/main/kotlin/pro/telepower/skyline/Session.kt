@@ -4,9 +4,9 @@ import java.time.LocalDate
 import pro.telepower.skyline.internal.Session as NativeSession
 
 /**
- * What the server said when the session began (docs/protocol.md, section 5).
+ * What the server said at the last login (docs/protocol.md, section 5).
  *
- * @property isActivatedNow whether this login activated the license.
+ * @property isActivatedNow whether this client's connecting activated the license; reconnecting changes nothing.
  * @property activationDate the day on which the license was activated.
  * @property licensePlan the plan, for example `telepower.licensePlan.release.monthly`.
  * @property expiryDate the day on which the license runs out.

@@ -29,7 +29,10 @@ import kotlin.time.toJavaDuration
  * cancels its call and nothing else: the request may have been executed then. Every function throws
  * [SkylineException].
  *
- * There is no automatic reconnecting: after [SkylineException.ConnectionLost] connect a new client.
+ * When the connection is lost, the client reconnects and logs in again by itself. A call that was not sent
+ * yet waits for the next connection; one that was sent and not answered fails with
+ * [SkylineException.ConnectionLost], which says whether it may have been executed, unless the call was marked
+ * idempotent: then it is sent again. Only a refused login, a breach of integrity and [close] end a client.
  *
  * Close a client when it is done with. One that is forgotten is closed when the garbage collector finds it.
  */
@@ -37,24 +40,30 @@ public class SkylineClient private constructor(
     private val native: Client,
     private val json: Json,
 ) : AutoCloseable {
-    /** What the server said at the login. */
-    public val session: Session = native.session().toSession()
+    /** What the server said at the last login. */
+    public val session: Session get() = native.session().toSession()
 
     /**
      * The states of the connection, the present one first, then each change; it completes after
-     * [ConnectionState.Closed]. A slow collector may miss states in between, never the last one. Each
-     * collector has a view of its own.
+     * [ConnectionState.Refused], [ConnectionState.Breached] or [ConnectionState.ShutDown]. A slow collector
+     * may miss states in between, never the last one. Each collector has a view of its own.
      */
     public val states: Flow<ConnectionState>
         get() =
             flow {
-                native.states().use { stream ->
-                    while (true) {
-                        val state = awaitCore { stream.next(null) } ?: break
-                        emit(state.toConnectionState())
-                    }
-                }
+                val stream = stateStream()
+                while (true) emit(stream.nextState() ?: break)
             }
+
+    /** The states of the connection to be read one by one, the present one first; see [states]. */
+    public fun stateStream(): StateStream = StateStream(native.states())
+
+    /**
+     * Tells the client that a connection is worth trying now, as when a phone has got its network back. A
+     * wait between two attempts ends at once; a connection that seems open is asked for a sign of life and
+     * given up when none comes within seconds.
+     */
+    public fun reconnectNow(): Unit = native.reconnectNow()
 
     /**
      * The limits of the license: name → value, for example
@@ -96,8 +105,10 @@ public class SkylineClient private constructor(
      *
      * @param method the method's name.
      * @param request the payload, of a `@Serializable` type.
-     * @param deadline how long the call may take, waiting for its turn included; the configured call
-     *   deadline when null.
+     * @param deadline how long the call may take, waiting for a connection and for its turn included; the
+     *   configured call deadline when null.
+     * @param idempotent whether executing the call twice does no harm: then it is sent again when the
+     *   connection is lost before the answer, and waits out a rate limit, within its deadline.
      * @return the answer's payload as a `@Serializable` type: a nullable one where the answer may have none,
      *   [Unit] where it does not matter.
      * @throws SkylineException.Payload also when the answer holds what JSON cannot say, for example binary
@@ -107,18 +118,21 @@ public class SkylineClient private constructor(
         method: String,
         request: Request,
         deadline: Duration? = null,
-    ): Response = call(method, serializer<Request>(), request, serializer<Response>(), deadline)
+        idempotent: Boolean = false,
+    ): Response = call(method, serializer<Request>(), request, serializer<Response>(), deadline, idempotent)
 
     /**
      * Calls a method of the server without a payload; else like the one with a request.
      *
      * @param method the method's name.
      * @param deadline how long the call may take; the configured call deadline when null.
+     * @param idempotent whether executing the call twice does no harm; see [call] with a request.
      */
     public suspend inline fun <reified Response> call(
         method: String,
         deadline: Duration? = null,
-    ): Response = call(method, serializer<Response>(), deadline)
+        idempotent: Boolean = false,
+    ): Response = call(method, serializer<Response>(), deadline, idempotent)
 
     /**
      * Calls a method of the server with payloads as JSON texts.
@@ -126,13 +140,15 @@ public class SkylineClient private constructor(
      * @param method the method's name.
      * @param payload one JSON value, or null for no payload.
      * @param deadline how long the call may take; the configured call deadline when null.
+     * @param idempotent whether executing the call twice does no harm; see [call] with a request.
      * @return one JSON value, or null when the answer has no payload.
      */
     public suspend fun callJson(
         method: String,
         payload: String?,
         deadline: Duration? = null,
-    ): String? = awaitCore { native.callJson(method, payload, options(deadline)) }
+        idempotent: Boolean = false,
+    ): String? = awaitCore { native.callJson(method, payload, options(deadline, idempotent)) }
 
     /**
      * Calls a method of the server with payloads as they travel.
@@ -140,13 +156,15 @@ public class SkylineClient private constructor(
      * @param method the method's name.
      * @param payload the MessagePack of one value, or null for no payload.
      * @param deadline how long the call may take; the configured call deadline when null.
+     * @param idempotent whether executing the call twice does no harm; see [call] with a request.
      * @return the MessagePack of one value, or null when the answer has no payload.
      */
     public suspend fun callRaw(
         method: String,
         payload: ByteArray?,
         deadline: Duration? = null,
-    ): ByteArray? = awaitCore { native.call(method, payload, options(deadline)) }
+        idempotent: Boolean = false,
+    ): ByteArray? = awaitCore { native.call(method, payload, options(deadline, idempotent)) }
 
     /**
      * Closes the connection in order and waits for that. Calls in flight fail with
@@ -185,22 +203,34 @@ public class SkylineClient private constructor(
         request: Request,
         responseSerializer: KSerializer<Response>,
         deadline: Duration?,
+        idempotent: Boolean,
     ): Response =
-        json.read(responseSerializer, callJson(method, json.write(requestSerializer, request), deadline))
+        json.read(
+            responseSerializer,
+            callJson(method, json.write(requestSerializer, request), deadline, idempotent),
+        )
 
     @PublishedApi
     internal suspend fun <Response> call(
         method: String,
         responseSerializer: KSerializer<Response>,
         deadline: Duration?,
-    ): Response = json.read(responseSerializer, callJson(method, null, deadline))
+        idempotent: Boolean,
+    ): Response = json.read(responseSerializer, callJson(method, null, deadline, idempotent))
 
-    private fun options(deadline: Duration?) =
-        CallOptions(deadline = deadline?.coerceAtLeast(Duration.ZERO)?.toJavaDuration(), cancellation = null)
+    private fun options(
+        deadline: Duration?,
+        idempotent: Boolean = false,
+    ) = CallOptions(
+        deadline = deadline?.coerceAtLeast(Duration.ZERO)?.toJavaDuration(),
+        idempotent = idempotent,
+        cancellation = null,
+    )
 
     public companion object {
         /**
-         * Connects, proves the server's identity and logs in.
+         * Connects, proves the server's identity and logs in. Later the client reconnects by itself, but
+         * this attempt is the only one: when it fails, so does the function.
          *
          * Cancelling the coroutine ends the attempt and closes what was opened.
          *

@@ -28,6 +28,7 @@ import kotlin.time.Duration as KotlinDuration
  * | `device` | detected |
  * | `stateFolder` | `skyline` in the user's local data folder |
  * | `connectDeadline`, `handshakeDeadline`, `callDeadline` | 10 s, 10 s, 30 s |
+ * | `reconnectInitialDelay`, `reconnectMaxDelay`, `reconnectStableAfter` | 500 ms, 60 s, 60 s |
  * | `maxPacketBytes` | 16 MiB |
  * | `maxCallsInFlight`, `maxBytesInFlight` | 1024, 64 MiB |
  * | `maxPacketsPerConnection` | just below 2^32 |
@@ -108,6 +109,34 @@ public class SkylineConfiguration private constructor(
 
         /** How long a call may take that names no deadline of its own, waiting for its turn included; above zero. */
         public fun callDeadline(deadline: KotlinDuration): Builder = callDeadline(deadline.toJavaDuration())
+
+        /**
+         * The longest wait before the first attempt to reconnect; above zero. The wait is drawn evenly from
+         * zero on, and what it is drawn from doubles with each attempt.
+         */
+        public fun reconnectInitialDelay(delay: Duration): Builder =
+            set { copy(reconnectInitialDelay = delay) }
+
+        /** The longest wait before the first attempt to reconnect; see the other function of this name. */
+        public fun reconnectInitialDelay(delay: KotlinDuration): Builder =
+            reconnectInitialDelay(delay.toJavaDuration())
+
+        /**
+         * The longest wait before any attempt to reconnect, between the initial delay and a day; a server
+         * that asks for more by `RATE_LIMITED` gets it.
+         */
+        public fun reconnectMaxDelay(delay: Duration): Builder = set { copy(reconnectMaxDelay = delay) }
+
+        /** The longest wait before any attempt to reconnect; see the other function of this name. */
+        public fun reconnectMaxDelay(delay: KotlinDuration): Builder =
+            reconnectMaxDelay(delay.toJavaDuration())
+
+        /** How long a connection must last before the waits start again with the shortest. */
+        public fun reconnectStableAfter(time: Duration): Builder = set { copy(reconnectStableAfter = time) }
+
+        /** How long a connection must last before the waits start again with the shortest. */
+        public fun reconnectStableAfter(time: KotlinDuration): Builder =
+            reconnectStableAfter(time.toJavaDuration())
 
         /** The largest packet in bytes, in either direction; between 4 KiB and 1 GiB. */
         public fun maxPacketBytes(bytes: Long): Builder = set { copy(maxPacketBytes = bytes) }

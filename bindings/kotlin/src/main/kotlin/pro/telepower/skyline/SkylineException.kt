@@ -101,12 +101,12 @@ public sealed class SkylineException(
         details: FailureDetails,
     ) : SkylineException(details)
 
-    /** The server does not accept the session any more: connect again. */
+    /** The server does not accept the session any more: try again, over the next connection. */
     public class InvalidSession internal constructor(
         details: FailureDetails,
     ) : SkylineException(details)
 
-    /** Too many requests: wait, then try again. */
+    /** Too many requests: wait, then try again. The request was not executed. */
     public class RateLimited internal constructor(
         details: FailureDetails,
     ) : SkylineException(details) {
@@ -124,7 +124,10 @@ public sealed class SkylineException(
         details: FailureDetails,
     ) : SkylineException(details)
 
-    /** The connection ended before the answer came: connect again. */
+    /**
+     * The connection ended before the answer came. The client reconnects by itself; whether to make the call
+     * again is the application's choice, see [maybeExecuted].
+     */
     public class ConnectionLost internal constructor(
         details: FailureDetails,
     ) : SkylineException(details) {
@@ -132,7 +135,7 @@ public sealed class SkylineException(
         public val maybeExecuted: Boolean = details.maybeExecuted ?: true
     }
 
-    /** The deadline passed first. */
+    /** The deadline passed first, waiting for a connection included. */
     public class DeadlineExceeded internal constructor(
         details: FailureDetails,
     ) : SkylineException(details) {

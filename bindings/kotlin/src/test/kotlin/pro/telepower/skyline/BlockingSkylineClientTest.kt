@@ -45,6 +45,27 @@ class BlockingSkylineClientTest {
     }
 
     @Test
+    fun `it tells the states, reconnects when asked to, and sends an idempotent call again`() {
+        BlockingSkylineClient.connect(server.configuration { reconnectLate() }).use { client ->
+            val states = client.stateStream()
+            assertEquals(ConnectionState.Ready, states.nextState())
+            val call =
+                CompletableFuture.supplyAsync {
+                    client.callJson("test.delay", """{"milliseconds":700}""", Duration.ofSeconds(60), true)
+                }
+            Thread.sleep(200)
+            assertThrows<SkylineException.ConnectionLost> { client.callJson("test.drop-connection", null) }
+            val lost = assertInstanceOf(ConnectionState.Reconnecting::class.java, states.nextState())
+            assertEquals(1, lost.attempt)
+            client.reconnectNow()
+            call.get(30, TimeUnit.SECONDS)
+            client.close()
+            val rest = generateSequence { states.nextState() }.toList()
+            assertEquals(ConnectionState.ShutDown, rest.last())
+        }
+    }
+
+    @Test
     fun `interrupting a thread cancels its call and no other`() {
         connect().use { client ->
             val other =

@@ -24,9 +24,12 @@ import java.time.Instant
 import kotlin.random.Random
 import kotlin.time.Duration.Companion.milliseconds
 
-/** The scenarios of docs/scenarios.md, and nothing else. */
+/**
+ * The scenarios of docs/scenarios.md, and nothing else: the basic ones here, the others in the interfaces, whose
+ * tests run as this class's own.
+ */
 @Timeout(90)
-class ScenariosTest {
+class ScenariosTest : SessionScenarios {
     private val server get() = TestServer.shared
 
     @Test
@@ -305,6 +308,10 @@ class ScenariosTest {
                         assertTrue(failure.maybeExecuted)
                     }
                 }
+                val later =
+                    assertThrows<SkylineException.DeadlineExceeded> { client.limits(200.milliseconds) }
+                assertFalse(later.maybeExecuted)
+                client.close()
             }
         }
 
@@ -335,6 +342,8 @@ class ScenariosTest {
                     "connect_deadline" to { connectDeadline(Duration.ZERO) },
                     "handshake_deadline" to { handshakeDeadline(Duration.ofSeconds(-1)) },
                     "call_deadline" to { callDeadline(kotlin.time.Duration.ZERO) },
+                    "reconnect_initial_delay" to { reconnectInitialDelay(Duration.ZERO) },
+                    "reconnect_max_delay" to { reconnectMaxDelay(Duration.ofMillis(-1)) },
                     "max_packet_bytes" to { maxPacketBytes(1) },
                     "max_packet_bytes" to { maxPacketBytes(-1) },
                     "max_calls_in_flight" to { maxCallsInFlight(0) },

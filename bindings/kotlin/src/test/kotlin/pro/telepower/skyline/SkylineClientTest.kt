@@ -7,11 +7,11 @@ import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.delay
-import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeout
+import kotlinx.coroutines.withTimeoutOrNull
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.SerializationException
 import kotlinx.serialization.json.JsonElement
@@ -194,37 +194,45 @@ class SkylineClientTest {
             val client = SkylineClient.connect(server.configuration())
             val seen = Channel<ConnectionState>(Channel.UNLIMITED)
             val collecting = launch { client.states.collect { seen.send(it) } }
-            assertEquals(ConnectionState.Connected, seen.receive())
+            assertEquals(ConnectionState.Ready, seen.receive())
             client.shutdown()
             collecting.join()
-            val last = assertInstanceOf(ConnectionState.Closed::class.java, seen.receive())
-            assertNull(last.cause)
+            assertEquals(ConnectionState.ShutDown, seen.receive())
             assertTrue(seen.tryReceive().isFailure)
-            assertEquals(1, client.states.toList().size)
+            assertEquals(listOf(ConnectionState.ShutDown), client.states.toList())
         }
 
     @Test
-    fun `a lost connection and a breach are states`() =
+    fun `a breach is the last state`() =
+        withClient { client ->
+            assertThrows<SkylineException.IntegrityBreach> { client.haveStatus("INTEGRITY_BREACH", "LL") }
+            val last =
+                assertInstanceOf(ConnectionState.Breached::class.java, client.states.toList().single())
+            assertInstanceOf(SkylineException.IntegrityBreach::class.java, last.error)
+            assertTrue("LL" in last.toString(), last.toString())
+        }
+
+    @Test
+    fun `a cancelled wait for a state leaves the stream usable`() =
+        withClient { client ->
+            val states = client.stateStream()
+            assertEquals(ConnectionState.Ready, states.nextState())
+            assertNull(withTimeoutOrNull(100.milliseconds) { states.nextState() })
+            client.shutdown()
+            assertEquals(ConnectionState.ShutDown, states.nextState())
+            assertNull(states.nextState())
+        }
+
+    @Test
+    fun `reconnecting does not unsay that the license was activated`() =
         inCoroutine {
-            TestServer().use { mortal ->
-                val lost = SkylineClient.connect(mortal.configuration())
-                val breached = SkylineClient.connect(mortal.configuration())
-                val states = async { lost.states.first { it != ConnectionState.Connected } }
-                assertThrows<SkylineException.IntegrityBreach> {
-                    breached.haveStatus(
-                        "INTEGRITY_BREACH",
-                        "LL",
-                    )
-                }
-                val closed =
-                    assertInstanceOf(ConnectionState.Closed::class.java, breached.states.toList().last())
-                assertInstanceOf(SkylineException.IntegrityBreach::class.java, closed.cause)
-                delay(100)
-                mortal.kill()
-                val disconnected = assertInstanceOf(ConnectionState.Disconnected::class.java, states.await())
-                assertInstanceOf(SkylineException.ConnectionLost::class.java, disconnected.cause)
-                lost.close()
-                assertInstanceOf(ConnectionState.Closed::class.java, lost.states.toList().last())
+            val configuration = server.configuration { reconnectQuickly() }
+            SkylineClient.connect(configuration).use { client ->
+                val before = client.session
+                assertTrue(before.isActivatedNow)
+                client.dropConnection()
+                client.echo("over the next connection")
+                assertEquals(before, client.session)
             }
         }
 
@@ -237,7 +245,7 @@ class SkylineClientTest {
                 delay(100)
                 leaving.cancelAndJoin()
                 client.shutdown()
-                assertInstanceOf(ConnectionState.Closed::class.java, staying.await().last())
+                assertEquals(ConnectionState.ShutDown, staying.await().last())
             }
         }
 

@@ -54,6 +54,9 @@ class SkylineConfigurationTest {
                 connectDeadline(1.seconds)
                 handshakeDeadline(2.seconds)
                 callDeadline(3.seconds)
+                reconnectInitialDelay(11.seconds)
+                reconnectMaxDelay(12.seconds)
+                reconnectStableAfter(13.seconds)
                 maxPacketBytes(4)
                 maxCallsInFlight(5)
                 maxBytesInFlight(6)
@@ -73,10 +76,17 @@ class SkylineConfigurationTest {
         assertEquals(device.toNative(), settings.device)
         assertEquals("state", settings.stateFolder)
         assertEquals(
-            listOf(1L, 2L, 3L),
+            listOf(1L, 2L, 3L, 11L, 12L, 13L),
             settings
                 .run {
-                    listOf(connectDeadline, handshakeDeadline, callDeadline)
+                    listOf(
+                        connectDeadline,
+                        handshakeDeadline,
+                        callDeadline,
+                        reconnectInitialDelay,
+                        reconnectMaxDelay,
+                        reconnectStableAfter,
+                    )
                 }.map { it?.seconds },
         )
         assertEquals(

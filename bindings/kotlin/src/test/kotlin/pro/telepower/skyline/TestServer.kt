@@ -13,7 +13,7 @@ internal class TestServer : AutoCloseable {
     private val folder: Path = Files.createTempDirectory("skyline-test-")
     private val database = folder.resolve("skyline.db").toString()
     private val counter = AtomicInteger()
-    private val process: Process
+    private var process: Process
 
     /** The server's URL. */
     val url: String
@@ -22,19 +22,28 @@ internal class TestServer : AutoCloseable {
     val identityKey: String
 
     init {
-        identityKey = newIdentityKey("identity.key")
+        identityKey = newIdentityKey(FIRST_IDENTITY)
         addProduct(PRODUCT)
-        process =
-            ProcessBuilder(
-                binary,
-                "serve",
-                "--database=$database",
-                "--identity-key=${folder.resolve("identity.key")}",
-                "--listen=127.0.0.1:0",
-                "--test-hooks",
-            ).redirectError(folder.resolve("server.log").toFile()).start()
+        process = serve("127.0.0.1:0", FIRST_IDENTITY)
+        url = readUrl()
+    }
+
+    private fun serve(
+        address: String,
+        identity: String,
+    ): Process =
+        ProcessBuilder(
+            binary,
+            "serve",
+            "--database=$database",
+            "--identity-key=${folder.resolve(identity)}",
+            "--listen=$address",
+            "--test-hooks",
+        ).redirectError(ProcessBuilder.Redirect.appendTo(folder.resolve("server.log").toFile())).start()
+
+    private fun readUrl(): String {
         val ready = CompletableFuture.supplyAsync { process.inputReader().readLine() }
-        url = ready.get(READY_SECONDS, TimeUnit.SECONDS).removePrefix("listening on ")
+        return ready.get(READY_SECONDS, TimeUnit.SECONDS).removePrefix("listening on ")
     }
 
     /** Makes an identity key that is not this server's, unless it is the first; returns the public key in hex. */
@@ -57,6 +66,11 @@ internal class TestServer : AutoCloseable {
         vararg options: String,
     ): String =
         run("license", "issue", "--product=$product", "--plan=$plan", *options, "--database=$database")
+
+    /** Suspends a license: the next login with it is refused. */
+    fun suspendLicense(key: String) {
+        run("license", "suspend", key, "--database=$database")
+    }
 
     /** A folder for a client's state that nobody used before. */
     fun newStateFolder(): Path = Files.createTempDirectory(folder, "state-")
@@ -84,7 +98,18 @@ internal class TestServer : AutoCloseable {
 
     /** Kills the process without giving it a chance to say goodbye. */
     fun kill() {
-        process.destroyForcibly().waitFor(STOP_SECONDS, TimeUnit.SECONDS)
+        check(process.destroyForcibly().waitFor(STOP_SECONDS, TimeUnit.SECONDS)) { "the server does not end" }
+    }
+
+    /**
+     * Kills the process and starts it again on the same port and database.
+     *
+     * @param identity the name under which [newIdentityKey] made the identity key it has from now on.
+     */
+    fun restart(identity: String = FIRST_IDENTITY) {
+        kill()
+        process = serve(url.removePrefix("ws://").removeSuffix("/ws"), identity)
+        check(readUrl() == url) { "the server did not come back on its port" }
     }
 
     @OptIn(ExperimentalPathApi::class)
@@ -103,6 +128,7 @@ internal class TestServer : AutoCloseable {
     companion object {
         const val PRODUCT = "telepower"
         const val MONTHLY = "telepower.licensePlan.release.monthly"
+        private const val FIRST_IDENTITY = "identity.key"
         private const val READY_SECONDS = 30L
         private const val STOP_SECONDS = 10L
 

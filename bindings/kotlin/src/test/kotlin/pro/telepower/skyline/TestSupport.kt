@@ -11,6 +11,8 @@ import kotlinx.coroutines.withTimeout
 import kotlinx.serialization.Serializable
 import org.slf4j.LoggerFactory
 import kotlin.time.Duration
+import kotlin.time.Duration.Companion.hours
+import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlin.time.TimeSource
 
@@ -97,13 +99,44 @@ internal data class StoredEvent<Data>(
 internal suspend fun SkylineClient.delayOnServer(
     milliseconds: Int,
     deadline: Duration? = null,
-): Unit = call("test.delay", DelayRequest(milliseconds), deadline)
+    idempotent: Boolean = false,
+): Unit = call("test.delay", DelayRequest(milliseconds), deadline, idempotent)
+
+/** Has the server drop the connection, and waits until that is noticed. */
+internal suspend fun SkylineClient.dropConnection() {
+    try {
+        call<Unit>("test.drop-connection")
+    } catch (_: SkylineException.ConnectionLost) {
+        return
+    }
+    error("the server answered instead")
+}
+
+/** The states until one that is a [State], which is returned; fails when they end before. */
+internal suspend inline fun <reified State : ConnectionState> StateStream.until(): State {
+    while (true) {
+        val state = checkNotNull(nextState()) { "the states ended before ${State::class.simpleName}" }
+        if (state is State) return state
+    }
+}
 
 /** Has the server answer with a status. */
 internal suspend fun SkylineClient.haveStatus(
     status: String,
     message: String? = null,
 ): Unit = call("test.status", StatusRequest(status, message))
+
+/** Settings of a client that tries again at once. */
+internal fun SkylineConfiguration.Builder.reconnectQuickly() {
+    reconnectInitialDelay(10.milliseconds)
+    reconnectMaxDelay(100.milliseconds)
+}
+
+/** Settings of a client that waits for longer than any test before it tries again, but for one in a thousand. */
+internal fun SkylineConfiguration.Builder.reconnectLate() {
+    reconnectInitialDelay(24.hours)
+    reconnectMaxDelay(24.hours)
+}
 
 /** Has the server send [value] back. */
 internal suspend inline fun <reified Value> SkylineClient.echo(value: Value): Value = call("test.echo", value)
