@@ -2,6 +2,7 @@ package pro.telepower.skyline
 
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.withContext
+import pro.telepower.skyline.internal.Configuration
 import pro.telepower.skyline.internal.Failure
 import pro.telepower.skyline.internal.keepCoreThreadsAttached
 import pro.telepower.skyline.internal.uniffiEnsureInitialized
@@ -28,6 +29,21 @@ internal inline fun <T> translatingFailures(block: () -> T): T =
     } catch (failure: Failure.Failed) {
         throw failure.details.toException()
     }
+
+/**
+ * Hands [block] the library's form of a configuration, and wipes the license key afterwards. Loads the library
+ * when it is the first to use it.
+ */
+internal suspend fun <T> SkylineConfiguration.withNative(block: suspend (Configuration) -> T): T {
+    // The first time it unpacks and loads the library.
+    withContext(Dispatchers.IO) { Core.prepare() }
+    val native = settings.toNative()
+    try {
+        return block(native)
+    } finally {
+        native.destroy()
+    }
+}
 
 /**
  * Awaits an asynchronous function of the library.

@@ -1,6 +1,5 @@
 package pro.telepower.skyline
 
-import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
@@ -238,19 +237,9 @@ public class SkylineClient private constructor(
          *   refuses the login.
          */
         @JvmSynthetic
-        public suspend fun connect(configuration: SkylineConfiguration): SkylineClient {
-            // The first time it unpacks and loads the library.
-            withContext(Dispatchers.IO) { Core.prepare() }
-            val settings = configuration.settings.toNative()
-            try {
-                return SkylineClient(
-                    awaitCore { Client.connect(settings, null) },
-                    configuration.settings.json,
-                )
-            } finally {
-                // Wipes the license key.
-                settings.destroy()
+        public suspend fun connect(configuration: SkylineConfiguration): SkylineClient =
+            configuration.withNative {
+                SkylineClient(awaitCore { Client.connect(it, null) }, configuration.settings.json)
             }
-        }
     }
 }

@@ -32,6 +32,9 @@ import kotlin.time.Duration as KotlinDuration
  * | `maxPacketBytes` | 16 MiB |
  * | `maxCallsInFlight`, `maxBytesInFlight` | 1024, 64 MiB |
  * | `maxPacketsPerConnection` | just below 2^32 |
+ * | `updateUrl` | `/updates/` and the product's id on the host of `url` |
+ * | `releaseKey` | none: the identity keys sign releases |
+ * | `maxUpdateBytes` | 2 GiB |
  * | `extraRootCertificate` | none beside the system's |
  * | `proxy` | [SkylineProxy.Environment] |
  * | `allowPlaintext` | no |
@@ -150,6 +153,19 @@ public class SkylineConfiguration private constructor(
         /** After how many packets, both directions together, the client changes keys; at least 4. */
         public fun maxPacketsPerConnection(packets: Long): Builder =
             set { copy(maxPacketsPerConnection = packets) }
+
+        /** The address of the product's updates: `https://`, or `http://` to loopback addresses. */
+        public fun updateUrl(url: String): Builder = set { copy(updateUrl = url) }
+
+        /**
+         * Adds a key that may sign a release. Where there is one, the identity keys may not.
+         *
+         * @param key 64 hexadecimal digits, or base64.
+         */
+        public fun releaseKey(key: String): Builder = set { copy(releaseKeys = releaseKeys + key) }
+
+        /** The largest update that is downloaded, in bytes; above zero. */
+        public fun maxUpdateBytes(bytes: Long): Builder = set { copy(maxUpdateBytes = bytes) }
 
         /** Adds root certificates that are trusted beside the system's: one or more in PEM, or one in DER. */
         public fun extraRootCertificate(certificate: ByteArray): Builder =

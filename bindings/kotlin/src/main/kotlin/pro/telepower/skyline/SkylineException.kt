@@ -66,7 +66,7 @@ public sealed class SkylineException(
         public val reason: BreachReason = BreachReason.of(details.breachReason)
     }
 
-    /** The product version is too old for the server: the application must update itself. */
+    /** The product version is too old for the server: the application must update itself; see [downloadUpdate]. */
     public class OutdatedVersion internal constructor(
         details: FailureDetails,
     ) : SkylineException(details)
@@ -166,6 +166,14 @@ public sealed class SkylineException(
     public class EventQueueFull internal constructor(
         details: FailureDetails,
     ) : SkylineException(details)
+
+    /** An update was refused, or is not to be had; nothing has the file's final name (docs/protocol.md, section 8). */
+    public class Update internal constructor(
+        details: FailureDetails,
+    ) : SkylineException(details) {
+        /** What is wrong with the update. */
+        public val failure: UpdateFailure = UpdateFailure.of(details.updateFailure)
+    }
 
     /** The state folder could not be used, or the system gave the library no thread. */
     public class State internal constructor(
@@ -284,6 +292,8 @@ internal fun FailureDetails.toException(): SkylineException =
 
         FailureKind.EVENT_QUEUE_FULL -> SkylineException.EventQueueFull(this)
 
+        FailureKind.UPDATE -> SkylineException.Update(this)
+
         FailureKind.STATE -> SkylineException.State(this)
 
         // The facade cancels by dropping the call, never by handle, and a virtual machine does not fork.
@@ -309,6 +319,7 @@ internal fun payloadException(
             httpStatus = null,
             retryAfterSeconds = null,
             maybeExecuted = null,
+            updateFailure = null,
         ),
         cause,
     )
