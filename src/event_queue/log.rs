@@ -334,10 +334,14 @@ impl Log {
                 return Ok(());
             }
         };
-        if let Some(all) = all
-            && self.rewrite(all)
-        {
-            return Ok(());
+        if let Some(all) = all {
+            match self.rewrite(all) {
+                Ok(()) => return Ok(()),
+                // The present file goes on growing for a while.
+                Err(error) => {
+                    tracing::debug!(%error, "the event log cannot be rewritten now");
+                }
+            }
         }
         // What replaces another file has to be on disk before that one goes.
         let sync = *sync || !self.adopted.is_empty();
@@ -345,27 +349,21 @@ impl Log {
             Some(log) => log.append(done, events, sync)?,
             None => self.current = Some(LogFile::create(&self.place, events, sync)?),
         }
+        if all.is_some() {
+            self.rewrite_above = self.bytes() + SLACK_BYTES;
+        }
         self.remove_adopted();
         Ok(())
     }
 
-    /// Puts a file of these events in the place of the present one. Says whether that was
-    /// possible; if not, the present one goes on growing for a while.
-    fn rewrite(&mut self, events: &[Arc<Event>]) -> bool {
-        match LogFile::create(&self.place, events, true) {
-            Ok(new) => {
-                if let Some(old) = self.current.replace(new) {
-                    old.remove();
-                }
-                self.remove_adopted();
-                true
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the event log cannot be rewritten now");
-                self.rewrite_above = self.bytes() + SLACK_BYTES;
-                false
-            }
+    /// Puts a file of these events in the place of the present one.
+    fn rewrite(&mut self, events: &[Arc<Event>]) -> io::Result<()> {
+        let new = LogFile::create(&self.place, events, true)?;
+        if let Some(old) = self.current.replace(new) {
+            old.remove();
         }
+        self.remove_adopted();
+        Ok(())
     }
 
     fn remove_adopted(&mut self) {
@@ -525,6 +523,65 @@ mod tests {
         assert_eq!(files(folder.path()).len(), 1);
         log.close().unwrap();
         assert_eq!(left_behind(folder.path()), events[3..]);
+    }
+
+    #[test]
+    fn a_crash_before_the_old_file_of_a_rewrite_is_gone_doubles_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let events = events(4);
+        let (mut log, _) = Log::open(place(folder.path()));
+        log.apply(&append(&events)).unwrap();
+        log.apply(&done(&events[..1])).unwrap();
+        let new = LogFile::create(&place(folder.path()), &events[1..], true).unwrap();
+        drop((log, new));
+        assert_eq!(files(folder.path()).len(), 2);
+        assert_eq!(left_behind(folder.path()), events[1..]);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_rewritten_goes_on_growing() {
+        let outside = tempfile::tempdir().unwrap();
+        let folder = outside.path().join("state");
+        let events = events(4);
+        let (mut log, _) = Log::open(place(&folder));
+        log.apply(&append(&events[..2])).unwrap();
+        let away = outside.path().join("away");
+        fs::rename(&folder, &away).unwrap();
+        fs::write(&folder, b"in the way").unwrap();
+        assert!(log.wants_rewrite(SLACK_BYTES as usize, 0));
+        let rewrite = Change::Append {
+            done: vec![events[0].id()],
+            events: events[2..].to_vec(),
+            all: Some(events[1..].to_vec()),
+            sync: true,
+        };
+        log.apply(&rewrite).unwrap();
+        assert!(
+            !log.wants_rewrite(SLACK_BYTES as usize, 0),
+            "it failed just now"
+        );
+        drop(log);
+        assert_eq!(left_behind(&away), events[1..]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_costs_nothing_that_was_written_before_or_comes_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let events = events(3);
+        let (mut log, _) = Log::open(place(folder.path()));
+        log.apply(&append(&events[..1])).unwrap();
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let file = &mut log.current.as_mut().unwrap().file;
+        let file = std::mem::replace(file, full);
+        let error = log.apply(&append(&events[1..])).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        // As much of a record as found room.
+        (&file).write_all(b"torn").unwrap();
+        log.current.as_mut().unwrap().file = file;
+        log.apply(&append(&events[1..])).unwrap();
+        drop(log);
+        assert_eq!(left_behind(folder.path()), events);
     }
 
     #[test]

@@ -153,3 +153,89 @@ async fn close(shared: &Shared, log: Log) {
         tracing::warn!(events = lost, "events that could not be stored are lost");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+    use uuid::Uuid;
+
+    use super::super::backlog::{Backlog, Outcome};
+    use super::super::config::{EventOverflow, EventQueueConfig};
+    use super::super::log::Place;
+    use super::*;
+
+    fn place(folder: &Path) -> Place {
+        Place {
+            folder: folder.to_owned(),
+            installation: "0123456789abcdef".to_owned(),
+        }
+    }
+
+    fn event(data_bytes: u16) -> Event {
+        let mut data = vec![0x81, 0xa0, 0xc5];
+        data.extend_from_slice(&data_bytes.to_be_bytes());
+        data.resize(data.len() + usize::from(data_bytes), 7);
+        Event::new(Uuid::now_v7(), "event", &data).unwrap()
+    }
+
+    /// What a process that was killed now would leave to the next, and the size of it.
+    fn left_behind(folder: &Path) -> (Vec<Arc<Event>>, u64) {
+        let copy = tempfile::tempdir().unwrap();
+        let mut bytes = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            bytes += std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+        let (_log, adopted) = Log::open(place(copy.path()));
+        assert_eq!(adopted.damaged, 0);
+        (adopted.events, bytes)
+    }
+
+    #[tokio::test]
+    async fn after_every_round_the_file_has_exactly_what_is_undelivered_and_stays_in_its_bound() {
+        let config = EventQueueConfig {
+            max_bytes: 128 << 10,
+            overflow: EventOverflow::DropOldest,
+            ..EventQueueConfig::default()
+        };
+        let bound = 2 * config.max_bytes as u64 + (256 << 10);
+        let (mut rounds, mut largest, mut rewritten) = (0, 0, 0);
+        for seed in 0..4 {
+            let mut random = StdRng::seed_from_u64(seed);
+            let folder = tempfile::tempdir().unwrap();
+            let (mut log, _) = Log::open(place(folder.path()));
+            let shared = Shared::new(config, Backlog::new(config));
+            let mut before = 0;
+            // The first seeds deliver less than they track, the last ones more.
+            for round in 0..150 {
+                {
+                    let backlog = &mut shared.lock().backlog;
+                    for _ in 0..random.random_range(0..4) {
+                        backlog.admit(Arc::new(event(random.random_range(0..12_000))));
+                    }
+                    for _ in 0..random.random_range(0..3 + seed) {
+                        backlog.take();
+                        let sent = random.random_range(0..5) > 0;
+                        backlog.settle(if sent { Outcome::Sent } else { Outcome::Kept });
+                    }
+                }
+                let (returned, failed) = write(&shared, log, false).await;
+                assert!(!failed);
+                log = returned.unwrap();
+                let (events, bytes) = left_behind(folder.path());
+                let expected = shared.lock().backlog.events(false);
+                assert_eq!(events, expected, "seed {seed}, round {round}");
+                assert!(bytes <= bound, "seed {seed}, round {round}: {bytes} bytes");
+                largest = largest.max(bytes);
+                rewritten += u64::from(bytes < before && !events.is_empty());
+                before = bytes;
+                rounds += 1;
+            }
+        }
+        assert!(rewritten > 0, "nothing was ever rewritten");
+        println!("rounds: {rounds}, rewritten {rewritten}, largest {largest} of {bound} bytes");
+    }
+}
