@@ -23,6 +23,9 @@ pub const MONTHLY: &str = "telepower.licensePlan.release.monthly";
 /// Where a server has its identity key, in its folder.
 const IDENTITY_FILE: &str = "identity.key";
 
+/// The database within the server's folder.
+const DATABASE: &str = "skyline.db";
+
 /// What no wait in a test exceeds, however slow the machine: a test that hangs is a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,6 +40,8 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
 pub struct Server {
     process: Child,
     folder: TempDir,
+    /// What `serve` was given, for the next start.
+    arguments: Vec<String>,
     pub url: String,
     pub identity_key: String,
 }
@@ -52,10 +57,12 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let identity_key = stdout(&run(&folder, &["keygen", IDENTITY_FILE]));
         run(&folder, &["product", "set", PRODUCT]);
-        let (process, url) = serve(&folder, IDENTITY_FILE, "127.0.0.1:0", arguments);
+        let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
+        let (process, url) = serve(&folder, IDENTITY_FILE, "127.0.0.1:0", &arguments);
         Self {
             process,
             folder,
+            arguments,
             url,
             identity_key,
         }
@@ -97,7 +104,22 @@ impl Server {
         let _ = self.process.wait();
     }
 
-    /// Starts it again on the same port and database.
+    /// Host and port, for a proxy between.
+    pub fn address(&self) -> &str {
+        self.url.trim_start_matches("ws://").trim_end_matches("/ws")
+    }
+
+    /// The file of the database.
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join(DATABASE)
+    }
+
+    /// The id of the process, for a look at it in /proc.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Starts it again on the same port and database, with the same arguments.
     pub fn restart(&mut self) {
         self.restart_with_identity(IDENTITY_FILE);
     }
@@ -105,12 +127,7 @@ impl Server {
     /// The same with the identity key in another file of its folder.
     pub fn restart_with_identity(&mut self, file: &str) {
         self.kill();
-        let address = self
-            .url
-            .trim_start_matches("ws://")
-            .trim_end_matches("/ws")
-            .to_owned();
-        let (process, url) = serve(&self.folder, file, &address, &[]);
+        let (process, url) = serve(&self.folder, file, self.address(), &self.arguments);
         assert_eq!(url, self.url);
         self.process = process;
     }
@@ -183,7 +200,7 @@ fn command(folder: &TempDir) -> Command {
     let mut command = Command::new(server_program());
     command
         .current_dir(folder.path())
-        .env("SKYLINE_DATABASE", "skyline.db");
+        .env("SKYLINE_DATABASE", DATABASE);
     command
 }
 
@@ -204,7 +221,12 @@ fn stdout(output: &Output) -> String {
         .to_owned()
 }
 
-fn serve(folder: &TempDir, identity: &str, address: &str, arguments: &[&str]) -> (Child, String) {
+fn serve(
+    folder: &TempDir,
+    identity: &str,
+    address: &str,
+    arguments: &[String],
+) -> (Child, String) {
     let mut process = command(folder)
         .args([
             "serve",

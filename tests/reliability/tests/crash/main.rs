@@ -1,0 +1,71 @@
+//! The crash matrix of the last login (docs/protocol.md, section 7): client processes that are
+//! killed, processes that share a state folder, and state folders that something happened to.
+//!
+//! The servers have no resync budget unless a test says so: there, one login that counts as a step
+//! back is a breach.
+
+#[path = "../../../support/mod.rs"]
+mod support;
+
+mod folder;
+mod held;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod killed;
+mod together;
+
+use std::path::Path;
+use std::process::Command;
+
+use skyline_reliability::database::{Database, Login};
+use skyline_reliability::process::{self, SessionProcess, stored_login};
+
+use crate::support::{Owner, Server, soon};
+
+/// A server that forgives no step back, and its database.
+async fn strict() -> (Server, Database) {
+    let server = Server::start_with(&["--resync-budget", "0"]);
+    let database = Database::open(&server.database()).await;
+    (server, database)
+}
+
+/// The client process of `owner`.
+fn command(owner: &Owner) -> Command {
+    let program = Path::new(env!("CARGO_BIN_EXE_session-process"));
+    process::command(program, &owner.config())
+}
+
+/// A whole session in a process of its own, from the login over a call to the end.
+async fn whole_session(owner: &Owner) {
+    let mut process = SessionProcess::start(command(owner)).unwrap();
+    for line in ["connect", "limits", "shutdown"] {
+        let answer = soon(process.ask(line)).await;
+        assert_eq!(answer.as_deref(), Some("ok"), "{line}");
+    }
+}
+
+/// A whole session, after which both ends remember the same login. Gives the history.
+async fn recovers(owner: &Owner, database: &Database) -> Vec<Login> {
+    let before = database.logins(&owner.license_key).await;
+    whole_session(owner).await;
+    let after = database.logins(&owner.license_key).await;
+    assert_eq!(after.len(), before.len() + 1, "one login more");
+    let newest = after.last().unwrap();
+    assert_eq!(
+        stored_login(owner.state.path()).unwrap(),
+        Some(newest.value)
+    );
+    assert!(newest.confirmed, "{newest:?}");
+    assert!(after.iter().all(|login| !login.resync), "{after:?}");
+    after
+}
+
+/// What a killed process left behind is nothing, or a login that the server accepted.
+async fn remembers_only_what_was_accepted(owner: &Owner, database: &Database) {
+    if let Some(stored) = stored_login(owner.state.path()).unwrap() {
+        let logins = database.logins(&owner.license_key).await;
+        assert!(
+            logins.iter().any(|login| login.value == stored),
+            "{stored} is none of {logins:?}"
+        );
+    }
+}
