@@ -221,12 +221,7 @@ fn stdout(output: &Output) -> String {
         .to_owned()
 }
 
-fn serve(
-    folder: &TempDir,
-    identity: &str,
-    address: &str,
-    arguments: &[String],
-) -> (Child, String) {
+fn serve(folder: &TempDir, identity: &str, address: &str, arguments: &[String]) -> (Child, String) {
     let mut process = command(folder)
         .args([
             "serve",

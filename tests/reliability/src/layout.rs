@@ -15,13 +15,14 @@ pub fn parts(bytes: &[u8]) -> Vec<Range<usize>> {
         .position(|window| window == END_OF_HEAD)
         .expect("an HTTP head")
         + END_OF_HEAD.len();
-    let mut parts = vec![0..head];
-    let mut begin = head;
-    while begin < bytes.len() {
-        let end = begin + frame_length(&bytes[begin..]);
+    let mut parts = Vec::new();
+    let mut end = head;
+    parts.push(0..end);
+    while end < bytes.len() {
+        let begin = end;
+        end += frame_length(&bytes[begin..]);
         assert!(end <= bytes.len(), "half a frame");
         parts.push(begin..end);
-        begin = end;
     }
     parts
 }

@@ -6,9 +6,7 @@ use skyline::Error;
 use skyline_fault_proxy::{Cut, Direction, Fault, Script};
 use skyline_reliability::figures;
 
-use super::stage::{self, Case, PATIENT, Played, Sound};
-
-const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
+use super::stage::{self, Case, DIRECTIONS, PATIENT, Played, Sound};
 
 /// How far apart the offsets lie at which every connection is cut: a prime, so that they fall on
 /// all kinds of places.

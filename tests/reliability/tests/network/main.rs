@@ -5,8 +5,10 @@
 #[path = "../../../support/mod.rs"]
 mod support;
 
+mod corrupt;
 mod cut;
 mod judge;
 mod leaks;
 mod session;
+mod slow;
 mod stage;

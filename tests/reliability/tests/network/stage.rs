@@ -16,8 +16,21 @@ use crate::support::{Owner, Server, soon};
 /// Cases that run at a time: enough to fill two processors although most wait.
 const AT_ONCE: usize = 24;
 
+/// No step back is forgiven: a login that counts as one is a false breach, and shows. And all
+/// cases come from one address, as fast as they can.
+const SERVER: [&str; 6] = [
+    "--resync-budget",
+    "0",
+    "--connection-rate-per-address",
+    "off",
+    "--login-rate-per-address",
+    "off",
+];
+
 /// What no whole case exceeds.
 const CASE_PATIENCE: Duration = Duration::from_secs(180);
+
+pub const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 
 /// Tests that count what this process holds take turns.
 static TURN: Mutex<()> = Mutex::new(());
@@ -156,8 +169,7 @@ pub fn play(cases_of: impl FnOnce(&Sound) -> Vec<Case>) -> (Sound, Vec<Played>) 
 }
 
 async fn play_all(cases_of: impl FnOnce(&Sound) -> Vec<Case>) -> (Sound, Vec<Played>) {
-    // No step back is forgiven: a login that counts as one is a false breach, and shows.
-    let server = Server::start_with(&["--resync-budget", "0"]);
+    let server = Server::start_with(&SERVER);
     let mut devices = Vec::new();
     for _ in 0..AT_ONCE {
         devices.push(device(&server).await);
