@@ -17,14 +17,19 @@ use crate::{
 };
 
 pub use options::{
-    DatabaseOptions, IdentityOptions, LicenseCommand, LicenseIssueOptions, ProductCommand,
-    ProductSetOptions, ServeOptions, TypedAddress, TypedKey,
+    AdminOptions, AuditOptions, BackupOptions, DatabaseOptions, EventCommand, Extent,
+    IdentityOptions, LicenseCommand, LicenseIssueOptions, LicenseName, OneLicense, PlanCommand,
+    PlanSetOptions, ProductCommand, ProductSetOptions, RestoreOptions, ServeOptions, TypedAddress,
+    TypedKey, TypedLicense,
 };
 pub use settings::{Invocation, SettingsError};
 
 /// The licensing server of the Skyline protocol, and its admin commands.
 #[derive(Debug, Parser)]
 #[command(name = "skyline-server", version)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed, the reason is on the standard error; 2 wrong usage."
+)]
 pub struct Cli {
     /// File of settings (TOML), which the command line and the environment go before
     #[arg(long, global = true, env = "SKYLINE_CONFIG", value_name = "FILE")]
@@ -45,9 +50,27 @@ pub enum Command {
     /// Products that licenses are issued for
     #[command(subcommand)]
     Product(ProductCommand),
+    /// Plans: the period of a license and its limits
+    #[command(subcommand)]
+    Plan(PlanCommand),
     /// Licenses
     #[command(subcommand)]
     License(LicenseCommand),
+    /// Events that clients sent
+    #[command(subcommand)]
+    Event(EventCommand),
+    /// Print the audit log: every change and every refusal, oldest first
+    Audit(AuditOptions),
+    /// Copy a SQLite database into a new file, also while a server works on it
+    Backup(BackupOptions),
+    /// Put a backup into the place of the database, and let its clients go on
+    Restore(RestoreOptions),
+    /// Bring the database up to date, or make it; `serve` does so too
+    Migrate {
+        /// Where the database is.
+        #[command(flatten)]
+        admin: AdminOptions,
+    },
     /// Serve clients until SIGTERM or SIGINT
     Serve(Box<ServeOptions>),
 }
@@ -56,7 +79,7 @@ pub enum Command {
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// The database file is missing where the command needs one.
-    #[error("there is no database at {0}: `skyline-server product set` makes one")]
+    #[error("there is no database at {0}: `skyline-server migrate` makes one")]
     NoDatabase(String),
     /// The database could not be opened.
     #[error("the database {0} cannot be opened: {1}")]
@@ -88,9 +111,16 @@ pub enum CliError {
     /// The text is no license key.
     #[error(transparent)]
     LicenseKey(#[from] LicenseKeyError),
-    /// No license of that key.
-    #[error("there is no license with this key")]
-    UnknownLicense,
+    /// No license of that key or number.
+    #[error("there is no license with this {0}")]
+    UnknownLicense(&'static str),
+    /// A file of licenses cannot be read.
+    #[error("{0} cannot be read: {1}")]
+    ReadImport(String, io::Error),
+    /// A line of a file of licenses is not as it should be. What it is may be a key: only its
+    /// place is told.
+    #[error("line {0}: {1}")]
+    ImportLine(usize, &'static str),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Listen(String, io::Error),
@@ -115,8 +145,14 @@ pub async fn run(invocation: Invocation) -> Result<(), CliError> {
             let identity = crate::identity::create(&file)?;
             print(&format!("{}\n", identity.public()))
         }
-        Command::Product(command) => admin::product(command).await,
-        Command::License(command) => admin::license(command).await,
+        Command::Product(command) => admin::catalogue::product(command).await,
+        Command::Plan(command) => admin::catalogue::plan(command).await,
+        Command::License(command) => admin::license::run(command).await,
+        Command::Event(command) => admin::journal::event(command).await,
+        Command::Audit(options) => admin::journal::audit(options).await,
+        Command::Backup(options) => admin::database::back_up(options).await,
+        Command::Restore(options) => admin::database::restore(options).await,
+        Command::Migrate { admin } => admin::database::migrate(admin).await,
         Command::Serve(options) => serve::serve(*options).await,
     }
 }

@@ -8,7 +8,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use tokio::time::sleep;
 
 use crate::{
+    address::Network,
     model::{Actor, LicenseId, Stamp},
     serve::Server,
     store::{NewAuditEntry, Store},
@@ -47,7 +48,7 @@ pub struct Refused {
 /// What makes two refusals equal.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Kind {
-    network: IpAddr,
+    network: Network,
     action: &'static str,
     license: Option<LicenseId>,
 }
@@ -88,7 +89,7 @@ impl RefusalLog {
             state.minute = minute;
         }
         let kind = Kind {
-            network: network(refused.address),
+            network: refused.address.into(),
             action: refused.action,
             license: refused.license,
         };
@@ -167,18 +168,6 @@ async fn append(store: &dyn Store, entries: &[NewAuditEntry]) {
     }
     if let Err(error) = store.append_audit(entries).await {
         tracing::error!(%error, "refusals are missing in the audit log");
-    }
-}
-
-/// What counts as one neighbour: an IPv6 host has a whole /64 to choose addresses from (RFC 4291,
-/// section 2.5.4).
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        address => address,
     }
 }
 

@@ -19,6 +19,7 @@ use skyline_server::{
         StoreOptions,
     },
 };
+use sqlx::Connection;
 
 /// Makes each test run on both databases, under the same name.
 macro_rules! on_both_databases {
@@ -495,4 +496,79 @@ async fn a_file_that_is_no_database_is_refused() {
     };
     assert!(options.open().await.is_err());
     assert!(!missing.exists());
+}
+
+/// Both as the previous version left it and as a kill between the migrations and the hashing does.
+#[tokio::test]
+async fn plain_keys_of_the_previous_version_become_hashes_and_nothing_is_lost() {
+    for version in [1, 2] {
+        let database = Database::sqlite();
+        std::fs::write(&database.address, "").unwrap();
+        let mut connection = database.connection().await;
+        let migrations = sqlx::migrate!("migrations/sqlite");
+        migrations.run_to(1, &mut connection).await.unwrap();
+        let keys = [LicenseKey::generate(), LicenseKey::generate()];
+        sqlx::raw_sql("INSERT INTO products (id) VALUES ('telepower')")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        for key in &keys {
+            sqlx::query(
+                "INSERT INTO licenses (key, product_id, plan_id, issued_at, activation_date,
+                     expiry_date, device_serial_number, cs_product_uuid)
+                 VALUES ($1, $2, $3, 5, '1970-01-01', '1970-02-01', 'one', '')",
+            )
+            .bind(key.expose())
+            .bind(PRODUCT)
+            .bind(MONTHLY)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        }
+        sqlx::raw_sql(
+            "INSERT INTO logins (license_id, value, accepted_at, resync, confirmed)
+                 SELECT id, 77, 6, 0, 1 FROM licenses;
+             INSERT INTO events (license_id, event, data, event_id, sent_at, received_at)
+                 VALUES (1, 'e', x'80', 'id', 7, 8);
+             INSERT INTO audit_log (at, license_id, action, detail)
+                 VALUES (9, 2, 'activated', 'serial number one')",
+        )
+        .execute(&mut connection)
+        .await
+        .unwrap();
+        migrations.run_to(version, &mut connection).await.unwrap();
+        connection.close().await.unwrap();
+
+        let store = database.open().await;
+        for key in &keys {
+            let next = LoginAttempt {
+                reported: 77,
+                value: 78,
+                ..attempt(key, "one")
+            };
+            assert!(accepted(&log_in(&store, &next).await));
+        }
+        assert_eq!(
+            store
+                .events(&EventFilter::default(), 0)
+                .await
+                .unwrap()
+                .len(),
+            1
+        );
+        let log = store.audit_log(&AuditFilter::default(), 0).await.unwrap();
+        assert_eq!(log.len(), 1);
+        assert_eq!(
+            (&*log[0].who, log[0].license),
+            ("unknown", Some(LicenseId(2)))
+        );
+        store.close().await;
+        for file in std::fs::read_dir(database.folder.path()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            for key in &keys {
+                assert!(!text.contains(key.expose()), "version {version}");
+            }
+        }
+    }
 }

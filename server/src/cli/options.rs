@@ -1,16 +1,22 @@
-//! The options of the admin commands, their defaults, and how their values are read.
+//! The options of the commands, their defaults, and how their values are read.
 
+mod admin;
+mod catalogue;
 mod database;
+mod license;
 mod serve;
 
-use std::{convert::Infallible, path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr};
 
-use clap::{Args, Subcommand, ValueHint};
-use skyline_protocol::{LicenseKey, LicenseKeyError};
+use clap::{Args, ValueHint};
 
-use crate::licensing;
-
+pub use admin::{
+    AdminOptions, AuditOptions, BackupOptions, EventCommand, LicenseName, RestoreOptions,
+    TypedLicense,
+};
+pub use catalogue::{PlanCommand, PlanSetOptions, ProductCommand, ProductSetOptions};
 pub use database::{DatabaseOptions, TypedAddress};
+pub use license::{Extent, LicenseCommand, LicenseIssueOptions, OneLicense, TypedKey};
 pub use serve::ServeOptions;
 
 /// Where the identity keys are.
@@ -24,109 +30,6 @@ pub struct IdentityOptions {
     #[arg(long, env = "SKYLINE_NEXT_IDENTITY_KEY", value_name = "FILE")]
     #[arg(value_hint = ValueHint::FilePath)]
     pub next_identity_key: Option<PathBuf>,
-}
-
-/// Commands on products.
-#[derive(Debug, Subcommand)]
-pub enum ProductCommand {
-    /// Make a product, or change one: what is not named stays as it is
-    Set(ProductSetOptions),
-}
-
-/// What is to be known of a product.
-#[derive(Debug, Args)]
-pub struct ProductSetOptions {
-    /// Its name on the wire, such as `telepower`
-    pub id: String,
-    /// Versions below it are told to update first
-    #[arg(long, value_name = "VERSION", value_parser = version)]
-    pub minimum_version: Option<String>,
-    /// Where a newer version is to be had
-    #[arg(long, value_name = "URL")]
-    pub update_url: Option<String>,
-    /// Where the database is.
-    #[command(flatten)]
-    pub database: DatabaseOptions,
-}
-
-/// Commands on licenses.
-#[derive(Debug, Subcommand)]
-pub enum LicenseCommand {
-    /// Issue a license and print its key
-    Issue(LicenseIssueOptions),
-    /// Print all licenses, one a line
-    List {
-        /// Only those of this product
-        #[arg(long, value_name = "ID")]
-        product: Option<String>,
-        /// Where the database is.
-        #[command(flatten)]
-        database: DatabaseOptions,
-    },
-    /// Print all that is known of a license
-    Show {
-        /// Its key
-        #[arg(value_parser = typed_key)]
-        key: TypedKey,
-        /// Where the database is.
-        #[command(flatten)]
-        database: DatabaseOptions,
-    },
-    /// Stop a license for the time being
-    Suspend {
-        /// Its key
-        #[arg(value_parser = typed_key)]
-        key: TypedKey,
-        /// Where the database is.
-        #[command(flatten)]
-        database: DatabaseOptions,
-    },
-    /// Let a suspended license go on
-    Resume {
-        /// Its key
-        #[arg(value_parser = typed_key)]
-        key: TypedKey,
-        /// Where the database is.
-        #[command(flatten)]
-        database: DatabaseOptions,
-    },
-}
-
-/// A license to be issued.
-#[derive(Debug, Args)]
-pub struct LicenseIssueOptions {
-    /// The product it is for
-    #[arg(long, value_name = "ID")]
-    pub product: String,
-    /// Its plan, such as `telepower.licensePlan.release.monthly`
-    #[arg(long)]
-    pub plan: String,
-    /// Its key [default: a random one]
-    #[arg(long, value_parser = typed_key)]
-    pub key: Option<TypedKey>,
-    /// A limit of its own, which goes before the plan's; may be repeated
-    #[arg(long = "limit", value_name = "NAME=N", value_parser = limit)]
-    pub limits: Vec<(String, i64)>,
-    /// Where the database is.
-    #[command(flatten)]
-    pub database: DatabaseOptions,
-}
-
-/// A license key as it was typed. A mistyped one may be close to a secret: what is wrong with it is
-/// told without repeating it.
-#[derive(Clone, Debug)]
-pub struct TypedKey(pub Result<LicenseKey, LicenseKeyError>);
-
-fn version(text: &str) -> Result<String, String> {
-    match licensing::parse_version(text) {
-        Some(_) => Ok(text.trim().to_owned()),
-        None => Err("a version such as 7.0.3 or 7.0 is expected".to_owned()),
-    }
-}
-
-/// Never fails: an error of clap's would repeat the text.
-fn typed_key(text: &str) -> Result<TypedKey, Infallible> {
-    Ok(TypedKey(text.parse()))
 }
 
 fn limit(text: &str) -> Result<(String, i64), String> {
