@@ -1,5 +1,4 @@
 import Foundation
-internal import SkylineNative
 
 /// The settings of a ``Client``.
 ///
@@ -93,6 +92,22 @@ public struct Configuration: Sendable {
     /// just below 2^32, the protocol's bound for one key.
     public var maxPacketsPerConnection: Int?
 
+    /// How many tracked events may wait for their delivery; see ``Client/track(_:_:)``. From 1 to
+    /// 1 000 000. `nil` is 10 000: weeks of a product that reports every screen its user opens,
+    /// offline.
+    public var maxQueuedEvents: Int?
+
+    /// How many bytes they may take, in memory and, at up to three times that, on disk: names and
+    /// data as MessagePack, and 35 bytes for each event. From 128 KiB to 256 MiB. `nil` is 16 MiB.
+    public var maxQueuedEventBytes: Int?
+
+    /// When tracking an event is done. ``EventDurability/buffered`` by default.
+    public var eventDurability: EventDurability = .buffered
+
+    /// What happens to an event for which the queue has no room. ``EventOverflow/dropOldest`` by
+    /// default.
+    public var eventOverflow: EventOverflow = .dropOldest
+
     /// Root certificates that are trusted beside those of the operating system, each one or more in
     /// PEM or one in DER. None by default.
     public var extraRootCertificates: [Data] = []
@@ -153,6 +168,24 @@ extension Configuration {
         public static let russian: Language = "russian"
     }
 
+    /// When tracking an event is done.
+    public enum EventDurability: Sendable, Hashable, CaseIterable {
+        /// At once; the event is written to the disk within milliseconds. A killed process loses
+        /// the events of its last milliseconds, a power cut those of some seconds.
+        case buffered
+        /// When the event is on the disk: neither a killed process nor a power cut loses it.
+        case synced
+    }
+
+    /// What happens to an event for which the queue has no room.
+    public enum EventOverflow: Sendable, Hashable, CaseIterable {
+        /// The oldest events are dropped in favour of the new one, and counted in
+        /// ``EventCounters/dropped``.
+        case dropOldest
+        /// The new event is refused with ``SkylineError/Code/eventQueueFull``.
+        case refuse
+    }
+
     /// Which proxy leads to the server.
     public enum Proxy: Sendable, Hashable {
         /// That of the environment: `HTTPS_PROXY` or `ALL_PROXY`, unless `NO_PROXY` names the host.
@@ -190,6 +223,10 @@ extension Configuration: CustomReflectable, CustomStringConvertible, CustomDebug
                 "maxCallsInFlight": maxCallsInFlight as Any,
                 "maxBytesInFlight": maxBytesInFlight as Any,
                 "maxPacketsPerConnection": maxPacketsPerConnection as Any,
+                "maxQueuedEvents": maxQueuedEvents as Any,
+                "maxQueuedEventBytes": maxQueuedEventBytes as Any,
+                "eventDurability": eventDurability,
+                "eventOverflow": eventOverflow,
                 "extraRootCertificates": extraRootCertificates,
                 "proxy": proxy,
                 "allowPlaintext": allowPlaintext,
@@ -227,52 +264,4 @@ extension Configuration.Proxy: CustomReflectable, CustomStringConvertible,
 
     /// The case, without the address, which may hold a password.
     public var debugDescription: String { description }
-}
-
-extension Configuration {
-    var native: SkylineNative.Configuration {
-        SkylineNative.Configuration(
-            productId: productID,
-            productVersion: productVersion,
-            licenseKey: SecretText(text: licenseKey),
-            identityKeys: identityKeys,
-            url: url?.absoluteString,
-            language: language.rawValue,
-            device: device?.native,
-            stateFolder: stateFolder?.path,
-            connectDeadline: connectDeadline?.seconds,
-            handshakeDeadline: handshakeDeadline?.seconds,
-            callDeadline: callDeadline?.seconds,
-            reconnectInitialDelay: reconnectInitialDelay?.seconds,
-            reconnectMaxDelay: reconnectMaxDelay?.seconds,
-            reconnectStableAfter: reconnectStableAfter?.seconds,
-            // Clamped: a negative number becomes 0, which the core refuses by the setting's name.
-            maxPacketBytes: maxPacketBytes.map { UInt64(clamping: $0) },
-            maxCallsInFlight: maxCallsInFlight.map { UInt32(clamping: $0) },
-            maxBytesInFlight: maxBytesInFlight.map { UInt64(clamping: $0) },
-            maxPacketsPerConnection: maxPacketsPerConnection.map { UInt64(clamping: $0) },
-            extraRootCertificates: extraRootCertificates,
-            proxy: proxy.native,
-            allowPlaintext: allowPlaintext,
-            hkdfSalt: hkdfSalt,
-            hkdfInfo: hkdfInfo,
-            inlinePayloads: inlinePayloads)
-    }
-
-    /// The property of this type that holds a setting of the core: `product_id` is ``productID``.
-    static func propertyName(ofSetting setting: String) -> String {
-        let words = setting.split(separator: "_")
-        let capitalized = words.dropFirst().map { $0 == "id" ? "ID" : $0.capitalized }
-        return (words.prefix(1).map(String.init) + capitalized).joined()
-    }
-}
-
-extension Configuration.Proxy {
-    fileprivate var native: SkylineNative.Proxy {
-        switch self {
-        case .environment: .environment
-        case .direct: .direct
-        case .url(let url): .url(url: SecretText(text: url))
-        }
-    }
 }

@@ -29,8 +29,8 @@ public struct DeviceIdentity: Sendable, Hashable {
     public static func detect(stateFolder: URL? = nil) throws -> DeviceIdentity {
         do {
             return DeviceIdentity(try detectDeviceIdentity(stateFolder: stateFolder?.path))
-        } catch SkylineNative.Failure.Failed(let details) {
-            throw SkylineError(details)
+        } catch let failure as SkylineNative.Failure {
+            throw failure.error
         }
     }
 

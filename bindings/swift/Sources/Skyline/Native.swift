@@ -10,13 +10,21 @@ func cancellable<Value: Sendable>(
     return try await withTaskCancellationHandler {
         do {
             return try await operation(cancellation)
-        } catch SkylineNative.Failure.Failed(let details) where details.kind == .cancelled {
-            throw CancellationError()
-        } catch SkylineNative.Failure.Failed(let details) {
-            throw SkylineError(details)
+        } catch let failure as SkylineNative.Failure {
+            throw failure.error
         }
     } onCancel: {
         cancellation.cancel()
+    }
+}
+
+extension SkylineNative.Failure {
+    /// What this package throws for it.
+    var error: any Error {
+        switch self {
+        case .Failed(let details):
+            details.kind == .cancelled ? CancellationError() : SkylineError(details)
+        }
     }
 }
 

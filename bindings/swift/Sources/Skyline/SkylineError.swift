@@ -139,7 +139,7 @@ extension SkylineError {
         public static let payload = Code(rawValue: "PAYLOAD")
         /// The request needs a packet above ``Configuration/maxPacketBytes``; nothing was sent.
         public static let packetTooLarge = Code(rawValue: "PACKET_TOO_LARGE")
-        /// The event queue has no room for another event; it was not queued.
+        /// The queue of tracked events has no room for another one; it was not queued.
         public static let eventQueueFull = Code(rawValue: "EVENT_QUEUE_FULL")
         /// The state folder could not be used.
         public static let state = Code(rawValue: "STATE")

@@ -61,6 +61,42 @@ final class CallsTests: ServerTestCase {
         XCTAssertEqual(stored.map(\.data), [["n": 1]])
     }
 
+    func testATrackedEventInMessagePackIsStored() async throws {
+        let (_, client) = try await connectedClient { $0.eventDurability = .synced }
+
+        // {"n": 1}
+        try await client.trackRaw("an.event", Data([0x81, 0xa1, 0x6e, 0x01]))
+        try await client.flushEvents()
+
+        let stored = try await client.call("test.events", as: [StoredEvent<[String: Int]>].self)
+        XCTAssertEqual(stored.map(\.data), [["n": 1]])
+    }
+
+    func testATrackedEventThatIsNoMapIsRefusedAtOnce() async throws {
+        let (_, client) = try await connectedClient()
+
+        let error = try await failure { try await client.track("an.event", ["not", "a", "map"]) }
+
+        XCTAssertEqual(error.code, .payload)
+        XCTAssertEqual(client.eventCounters.tracked, 0)
+    }
+
+    func testACancelledFlushLeavesTheEventsQueued() async throws {
+        let (server, client) = try await connectedClient()
+        let states = client.states
+        server.kill()
+        try await states.first { $0.isReconnecting }
+        try await client.track("an.event", ["n": 1])
+        let flush = Task { try await client.flushEvents() }
+        try await Task.sleep(for: .milliseconds(100))
+
+        flush.cancel()
+
+        let result = await flush.result
+        XCTAssertThrowsError(try result.get()) { XCTAssertTrue($0 is CancellationError, "\($0)") }
+        XCTAssertEqual(client.eventCounters.queued, 1)
+    }
+
     func testARateLimitSaysHowLongToWait() async throws {
         let (_, client) = try await connectedClient()
 

@@ -35,8 +35,8 @@ final class ConfigurationTests: XCTestCase {
 
     func testADescriptionHasEverySetting() {
         let described = configuration.customMirror.children.compactMap(\.label)
-        XCTAssertEqual(described.count, 24)
-        XCTAssertEqual(Set(described).count, 24)
+        XCTAssertEqual(described.count, 28)
+        XCTAssertEqual(Set(described).count, 28)
     }
 
     func testWhatIsNotSetIsLeftToTheCore() {

@@ -336,6 +336,8 @@ final class ScenariosTests: ServerTestCase {
             ("maxCallsInFlight", { $0.maxCallsInFlight = 0 }),
             ("maxBytesInFlight", { $0.maxBytesInFlight = -1 }),
             ("maxPacketsPerConnection", { $0.maxPacketsPerConnection = 1 }),
+            ("maxQueuedEvents", { $0.maxQueuedEvents = 0 }),
+            ("maxQueuedEventBytes", { $0.maxQueuedEventBytes = 1 }),
             ("extraRootCertificates", { $0.extraRootCertificates = [Data("junk".utf8)] }),
             ("proxy", { $0.proxy = .url("gopher://127.0.0.1:70") }),
         ]
