@@ -28,6 +28,9 @@ extension Configuration {
             maxQueuedEventBytes: maxQueuedEventBytes.map { UInt64(clamping: $0) },
             eventDurability: eventDurability.native,
             eventOverflow: eventOverflow.native,
+            updateUrl: updateURL?.absoluteString,
+            releaseKeys: releaseKeys,
+            maxUpdateBytes: maxUpdateBytes.map { UInt64(clamping: $0) },
             extraRootCertificates: extraRootCertificates,
             proxy: proxy.native,
             allowPlaintext: allowPlaintext,
@@ -36,10 +39,13 @@ extension Configuration {
             inlinePayloads: inlinePayloads)
     }
 
-    /// The property of this type that holds a setting of the core: `product_id` is ``productID``.
+    /// The property of this type that holds a setting of the core: `product_id` is ``productID``,
+    /// `update_url` is ``updateURL``.
     static func propertyName(ofSetting setting: String) -> String {
         let words = setting.split(separator: "_")
-        let capitalized = words.dropFirst().map { $0 == "id" ? "ID" : $0.capitalized }
+        let capitalized = words.dropFirst().map {
+            ["id", "url"].contains($0) ? $0.uppercased() : $0.capitalized
+        }
         return (words.prefix(1).map(String.init) + capitalized).joined()
     }
 }

@@ -108,6 +108,18 @@ public struct Configuration: Sendable {
     /// default.
     public var eventOverflow: EventOverflow = .dropOldest
 
+    /// The address of the product's updates: `https://`, or `http://` to a loopback address. `nil`
+    /// is `/updates/` and the product's id on the host of ``url``.
+    public var updateURL: URL?
+
+    /// The keys that may sign a release, each 32 bytes in hex or base64. Where there are any, the
+    /// ``identityKeys`` may not. None by default.
+    public var releaseKeys: [String] = []
+
+    /// The largest update that is downloaded, in bytes. At least 1. `nil` is 2 GiB: few products
+    /// are larger, and a mistaken release does not fill the disk.
+    public var maxUpdateBytes: Int64?
+
     /// Root certificates that are trusted beside those of the operating system, each one or more in
     /// PEM or one in DER. None by default.
     public var extraRootCertificates: [Data] = []
@@ -227,6 +239,9 @@ extension Configuration: CustomReflectable, CustomStringConvertible, CustomDebug
                 "maxQueuedEventBytes": maxQueuedEventBytes as Any,
                 "eventDurability": eventDurability,
                 "eventOverflow": eventOverflow,
+                "updateURL": updateURL as Any,
+                "releaseKeys": releaseKeys,
+                "maxUpdateBytes": maxUpdateBytes as Any,
                 "extraRootCertificates": extraRootCertificates,
                 "proxy": proxy,
                 "allowPlaintext": allowPlaintext,

@@ -39,6 +39,9 @@ public struct SkylineError: Error, Sendable, Hashable {
     public let retryAfter: Duration?
     /// Whether the server may have executed the request; `nil` where the question does not arise.
     public let maybeExecuted: Bool?
+    /// Why an update was refused or could not be had; `nil` with every other failure. The code is
+    /// then one of its own for each cause, `UPDATE_` and its name.
+    public let updateFailure: UpdateFailure?
 
     init(_ details: SkylineNative.FailureDetails) {
         code = Code(rawValue: details.code)
@@ -53,6 +56,7 @@ public struct SkylineError: Error, Sendable, Hashable {
         // Clamped: a server may send any number.
         retryAfter = details.retryAfterSeconds.map { .seconds(Int64(clamping: $0)) }
         maybeExecuted = details.maybeExecuted
+        updateFailure = details.updateFailure.map(UpdateFailure.init(rawValue:))
     }
 
     /// A failure of this package's own code.
@@ -68,6 +72,7 @@ public struct SkylineError: Error, Sendable, Hashable {
         httpStatus = nil
         retryAfter = nil
         maybeExecuted = nil
+        updateFailure = nil
     }
 }
 

@@ -35,8 +35,8 @@ final class ConfigurationTests: XCTestCase {
 
     func testADescriptionHasEverySetting() {
         let described = configuration.customMirror.children.compactMap(\.label)
-        XCTAssertEqual(described.count, 28)
-        XCTAssertEqual(Set(described).count, 28)
+        XCTAssertEqual(described.count, 31)
+        XCTAssertEqual(Set(described).count, 31)
     }
 
     func testWhatIsNotSetIsLeftToTheCore() {
@@ -72,6 +72,7 @@ final class ConfigurationTests: XCTestCase {
         for (setting, property) in [
             ("url", "url"), ("product_id", "productID"), ("identity_keys", "identityKeys"),
             ("max_packets_per_connection", "maxPacketsPerConnection"), ("hkdf_salt", "hkdfSalt"),
+            ("update_url", "updateURL"), ("max_update_bytes", "maxUpdateBytes"),
         ] {
             XCTAssertEqual(Configuration.propertyName(ofSetting: setting), property)
         }

@@ -338,6 +338,9 @@ final class ScenariosTests: ServerTestCase {
             ("maxPacketsPerConnection", { $0.maxPacketsPerConnection = 1 }),
             ("maxQueuedEvents", { $0.maxQueuedEvents = 0 }),
             ("maxQueuedEventBytes", { $0.maxQueuedEventBytes = 1 }),
+            ("updateURL", { $0.updateURL = URL(string: "http://server.invalid/updates") }),
+            ("releaseKeys", { $0.releaseKeys = ["00ff"] }),
+            ("maxUpdateBytes", { $0.maxUpdateBytes = 0 }),
             ("extraRootCertificates", { $0.extraRootCertificates = [Data("junk".utf8)] }),
             ("proxy", { $0.proxy = .url("gopher://127.0.0.1:70") }),
         ]

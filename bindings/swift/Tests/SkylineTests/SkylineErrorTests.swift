@@ -13,8 +13,10 @@ final class SkylineErrorTests: XCTestCase {
             .unknownStatus, .connectionLost, .deadlineExceeded, .shutDown, .payload,
             .packetTooLarge, .eventQueueFull, .state, .forked,
         ]
-        // Cancelling is Swift's own CancellationError.
-        let kinds = SkylineNative.FailureKind.allCases.filter { $0 != .cancelled }
+        // Cancelling is Swift's own CancellationError; an update has a code for each cause.
+        let kinds = SkylineNative.FailureKind.allCases.filter {
+            $0 != .cancelled && $0 != .update
+        }
         XCTAssertEqual(
             Set(codes.map { $0.rawValue.replacingOccurrences(of: "_", with: "").lowercased() }),
             Set(kinds.map { "\($0)".lowercased() }))
@@ -27,7 +29,7 @@ final class SkylineErrorTests: XCTestCase {
                 kind: .rateLimited, code: "RATE_LIMITED", text: "text", status: "STATUS",
                 serverMessage: "message", field: "identity_keys", expected: "expected",
                 breachReason: "protocol", connectionFailure: "tls", httpStatus: 502,
-                retryAfterSeconds: .max, maybeExecuted: true))
+                retryAfterSeconds: .max, maybeExecuted: true, updateFailure: "hash"))
 
         XCTAssertEqual(error.code, .rateLimited)
         XCTAssertEqual(error.message, "text")
@@ -40,6 +42,7 @@ final class SkylineErrorTests: XCTestCase {
         XCTAssertEqual(error.httpStatus, 502)
         XCTAssertEqual(error.retryAfter, .seconds(Int64.max))
         XCTAssertEqual(error.maybeExecuted, true)
+        XCTAssertEqual(error.updateFailure, .hash)
     }
 
     func testTheTextForAPersonIsTheMessage() {
