@@ -12,4 +12,9 @@ license-suspended = The license is suspended. Please contact technical support.
 bad-request = The server did not accept the request ({ $part }).
 unknown-method = The server does not know the method “{ $method }”.
 invalid-session = The session is not valid. Please log in again.
+rate-limited =
+    { $seconds ->
+        [one] Too many requests. Please try again in { $seconds } second.
+       *[other] Too many requests. Please try again in { $seconds } seconds.
+    }
 internal-error = An error happened on the server. Please try again later.

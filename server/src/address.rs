@@ -10,10 +10,6 @@ use parse_net::{ClientAddress, ForwardedSource, client_address};
 /// Proxies that a request may have passed: common chains have three at most.
 const MAX_HOPS: u8 = 16;
 
-/// What counts as one neighbour of the internet among IPv6 addresses: a household or a machine has
-/// a whole /64 to choose its addresses from (RFC 6177, section 2).
-const IPV6_NETWORK_BITS: u32 = 64;
-
 /// The header in which a trusted proxy tells the address of its client. Only one is read: a proxy
 /// that writes the one may pass on whatever a client has put into the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -81,7 +77,7 @@ impl Proxies {
 }
 
 /// What counts as one address where addresses are counted: an IPv4 address, or the /64 of an IPv6
-/// one.
+/// one, of which a host may choose any (RFC 4291, section 2.5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Network(IpAddr);
 
@@ -89,8 +85,8 @@ impl From<IpAddr> for Network {
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => {
-                let bits = address.to_bits() & (u128::MAX << (u128::BITS - IPV6_NETWORK_BITS));
-                IpAddr::V6(Ipv6Addr::from_bits(bits))
+                let [a, b, c, d, ..] = address.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
             }
             address @ IpAddr::V4(_) => address,
         })

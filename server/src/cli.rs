@@ -1,9 +1,11 @@
 //! The command line: `skyline-server serve` and the admin commands.
 
 mod admin;
+mod identity;
 mod options;
 mod serve;
 mod settings;
+mod signals;
 
 use std::io::{self, Write};
 
@@ -18,9 +20,9 @@ use crate::{
 
 pub use options::{
     AdminOptions, AuditOptions, BackupOptions, DatabaseOptions, EventCommand, Extent,
-    IdentityOptions, LicenseCommand, LicenseIssueOptions, LicenseName, OneLicense, PlanCommand,
-    PlanSetOptions, ProductCommand, ProductSetOptions, RestoreOptions, ServeOptions, TypedAddress,
-    TypedKey, TypedLicense,
+    IdentityCommand, IdentityOptions, LicenseCommand, LicenseIssueOptions, LicenseName, OneLicense,
+    PlanCommand, PlanSetOptions, ProductCommand, ProductSetOptions, RestoreOptions, ServeOptions,
+    TypedAddress, TypedKey, TypedLicense,
 };
 pub use settings::{Invocation, SettingsError};
 
@@ -47,6 +49,9 @@ pub enum Command {
         /// File to make; an existing one is never overwritten
         file: std::path::PathBuf,
     },
+    /// Identity keys: which there are, and the change to the next one
+    #[command(subcommand)]
+    Identity(IdentityCommand),
     /// Products that licenses are issued for
     #[command(subcommand)]
     Product(ProductCommand),
@@ -145,6 +150,7 @@ pub async fn run(invocation: Invocation) -> Result<(), CliError> {
             let identity = crate::identity::create(&file)?;
             print(&format!("{}\n", identity.public()))
         }
+        Command::Identity(command) => identity::identity(command),
         Command::Product(command) => admin::catalogue::product(command).await,
         Command::Plan(command) => admin::catalogue::plan(command).await,
         Command::License(command) => admin::license::run(command).await,

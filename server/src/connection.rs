@@ -1,9 +1,12 @@
 //! One connection's life: handshake, `start-session`, calls, end (docs/protocol.md, sections 1 to 4).
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use skyline_protocol::{
     Sealer, ServerHandshake, SessionKey, Status, methods::START_SESSION, refusal,
@@ -11,8 +14,10 @@ use skyline_protocol::{
 use tokio::time::timeout;
 
 use crate::{
+    http::Client,
     messages::{Language, Sentence},
     methods::{self, Fault, Session},
+    metrics::HandshakeResult,
     peer::{End, Peer, Sink, Stream, next_packet, refuse, seal},
     serve::Server,
     session,
@@ -24,13 +29,9 @@ use crate::{
 pub(crate) const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(server: &Server, socket: WebSocket, address: IpAddr, meter: &Meter) {
+pub(crate) async fn serve(server: &Server, socket: WebSocket, client: &Client, meter: &Meter) {
     let (mut sink, mut stream) = socket.split();
-    let begun = tokio::select! {
-        begun = begin(server, address, &mut sink, &mut stream) => begun,
-        () = server.stop.cancelled() => Err(End::STOPPING),
-    };
-    let end = match begun {
+    let end = match begin(server, client.address, &mut sink, &mut stream).await {
         Ok(connection) => {
             meter.lift_allowance();
             session::converse(server, connection, &mut sink, &mut stream, meter).await
@@ -38,6 +39,9 @@ pub(crate) async fn serve(server: &Server, socket: WebSocket, address: IpAddr, m
         Err(end) => end,
     };
     tracing::debug!(?end, "connection ends");
+    if let End::Breach(breach, ..) = end {
+        server.metrics.breach(breach);
+    }
     // The peer may not be there to take part in it; then the deadline has the last word.
     let _ = timeout(CLOSE_DEADLINE, part(end, &mut sink, &mut stream)).await;
 }
@@ -49,36 +53,50 @@ pub(crate) struct Connection {
     pub(crate) sealer: Sealer,
 }
 
-async fn send(sink: &mut Sink, message: Vec<u8>) -> Result<(), End> {
-    sink.send(Message::Binary(message.into()))
-        .await
-        .map_err(|_| End::Drop("the peer went away"))
+/// Sends to a peer that has no session, which has as long to take it as it had to begin.
+async fn send(server: &Server, sink: &mut Sink, message: Message) -> Result<(), End> {
+    match timeout(server.config.handshake_deadline, sink.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Drop("the peer went away")),
+        Err(_) => Err(End::Drop("the peer takes no answer")),
+    }
 }
 
-/// Everything up to the open session.
+/// Everything up to the open session. A server that stops waits for nothing more from the peer,
+/// and answers what has come in: a login may be written down already.
 async fn begin(
     server: &Server,
     address: IpAddr,
     sink: &mut Sink,
     stream: &mut Stream,
 ) -> Result<Connection, End> {
-    let key = timeout(
-        server.config.handshake_deadline,
-        handshake(server, sink, stream),
-    )
-    .await
-    .map_err(|_| End::Close(close_code::POLICY, "no hello came in time"))??;
-    let (sealer, opener) = key.cipher();
-    let peer = Peer::new(opener);
-    timeout(
-        server.config.session_deadline,
-        open_session(server, address, sealer, peer, sink, stream),
-    )
-    .await
-    .unwrap_or(Err(End::Close(
-        close_code::POLICY,
-        "no session was started in time",
-    )))
+    let begun = Instant::now();
+    let handshake = handshake(server, sink, stream).await;
+    let result = match &handshake {
+        Ok(_) => HandshakeResult::Ok,
+        Err(NO_HELLO) => HandshakeResult::TimedOut,
+        Err(End::STOPPING | End::Drop(_) | End::ClosedByPeer) => HandshakeResult::Abandoned,
+        Err(End::Close(..) | End::Breach(..)) => HandshakeResult::Refused,
+    };
+    server.metrics.handshake(result, begun.elapsed());
+    let (sealer, opener) = handshake?.cipher();
+    open_session(server, address, sealer, Peer::new(opener), sink, stream).await
+}
+
+const NO_HELLO: End = End::Close(close_code::POLICY, "no hello came in time");
+const NO_SESSION: End = End::Close(close_code::POLICY, "no session was started in time");
+
+/// The next packet of a peer that has no session, which ends with `late` at the deadline.
+async fn packet_of_stranger(
+    server: &Server,
+    stream: &mut Stream,
+    deadline: Duration,
+    late: End,
+) -> Result<Bytes, End> {
+    tokio::select! {
+        packet = timeout(deadline, next_packet(stream)) => packet.unwrap_or(Err(late)),
+        () = server.stop.cancelled() => Err(End::STOPPING),
+    }
 }
 
 async fn handshake(
@@ -86,10 +104,12 @@ async fn handshake(
     sink: &mut Sink,
     stream: &mut Stream,
 ) -> Result<SessionKey, End> {
-    let hello = next_packet(stream).await?;
-    match ServerHandshake::answer(&hello, &server.identity, &server.config.key_derivation) {
+    let deadline = server.config.handshake_deadline;
+    let hello = packet_of_stranger(server, stream, deadline, NO_HELLO).await?;
+    let identity = server.identity.current();
+    match ServerHandshake::answer(&hello, &identity, &server.config.key_derivation) {
         Ok((answer, key)) => {
-            send(sink, answer).await?;
+            send(server, sink, Message::Binary(answer.into())).await?;
             Ok(key)
         }
         Err(error) => {
@@ -97,7 +117,8 @@ async fn handshake(
             let part = "client-hello";
             let sentence = Sentence::BadRequest { part };
             let message = server.messages.text(Language::default(), &sentence);
-            send(sink, refusal(&Status::BadRequest, Some(&message))).await?;
+            let refusal = refusal(&Status::BadRequest, Some(&message));
+            send(server, sink, Message::Binary(refusal.into())).await?;
             Err(End::Close(close_code::PROTOCOL, "the hello is not valid"))
         }
     }
@@ -111,7 +132,9 @@ async fn open_session(
     sink: &mut Sink,
     stream: &mut Stream,
 ) -> Result<Connection, End> {
-    let packet = next_packet(stream).await?;
+    let deadline = server.config.session_deadline;
+    let packet = packet_of_stranger(server, stream, deadline, NO_SESSION).await?;
+    let begun = Instant::now();
     let no_session = End::Close(close_code::POLICY, "no session was started");
     let english = Language::default();
     // What is answered, in which language, and how the connection ends if it is not a session.
@@ -139,10 +162,11 @@ async fn open_session(
             }
         },
     };
+    server
+        .metrics
+        .call(START_SESSION, &reply.status, begun.elapsed());
     let answer = seal(server, language, &mut sealer, reply, &mut BytesMut::new())?;
-    sink.send(answer)
-        .await
-        .map_err(|_| End::Drop("the peer went away"))?;
+    send(server, sink, answer).await?;
     Ok(Connection {
         session: opened?,
         peer,
@@ -157,7 +181,7 @@ async fn part(end: End, sink: &mut Sink, stream: &mut Stream) {
         End::ClosedByPeer => {
             let _ = sink.close().await;
         }
-        End::Close(code, reason) => {
+        End::Close(code, reason) | End::Breach(_, code, reason) => {
             let frame = CloseFrame {
                 code,
                 reason: reason.into(),

@@ -19,10 +19,12 @@
 //!   to change; equal refusals of one minute are one entry ([`refusals`]).
 
 pub mod address;
+mod admission;
 pub mod cli;
 pub mod clock;
 pub mod config;
 mod connection;
+pub mod http;
 pub mod identity;
 mod in_flight;
 pub mod key_secret;
@@ -30,6 +32,7 @@ pub mod licensing;
 pub mod log;
 pub mod messages;
 mod methods;
+mod metrics;
 pub mod model;
 mod open_files;
 mod peer;

@@ -69,6 +69,11 @@ pub enum Sentence<'a> {
     },
     /// A request outside of a session, or with a token that is not this session's.
     InvalidSession,
+    /// Too many requests.
+    RateLimited {
+        /// After how many seconds to try again.
+        seconds: u64,
+    },
     /// A fault of the server.
     InternalError,
 }
@@ -162,6 +167,10 @@ impl Texts {
                 "unknown-method"
             }
             Sentence::InvalidSession => "invalid-session",
+            Sentence::RateLimited { seconds } => {
+                values.set("seconds", *seconds);
+                "rate-limited"
+            }
             Sentence::InternalError => "internal-error",
         };
         self.format(name, &values)
@@ -214,6 +223,7 @@ mod tests {
             Sentence::BadRequest { part: "data" },
             Sentence::UnknownMethod { method: "nothing" },
             Sentence::InvalidSession,
+            Sentence::RateLimited { seconds: 2 },
             Sentence::InternalError,
         ]
     }
@@ -270,6 +280,22 @@ mod tests {
         for months in [english, russian] {
             let distinct: std::collections::BTreeSet<_> = months.iter().collect();
             assert_eq!(distinct.len(), 12);
+        }
+    }
+
+    #[test]
+    fn seconds_are_counted_as_each_language_does() {
+        let messages = Messages::new();
+        let text = |language, seconds| messages.text(language, &Sentence::RateLimited { seconds });
+        for (seconds, english, russian) in [
+            (1, "1 second.", "1 секунду."),
+            (2, "2 seconds.", "2 секунды."),
+            (5, "5 seconds.", "5 секунд."),
+            (21, "21 seconds.", "21 секунду."),
+            (3600, "3600 seconds.", "3600 секунд."),
+        ] {
+            assert!(text(Language::English, seconds).ends_with(english));
+            assert!(text(Language::Russian, seconds).ends_with(russian));
         }
     }
 

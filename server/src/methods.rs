@@ -1,19 +1,21 @@
 //! What the methods do (docs/protocol.md, section 5).
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Instant};
 
 use bytes::Bytes;
 use skyline_protocol::{
     LicenseKey, SessionToken, Status,
     methods::{
-        GET_LIMITS, PayloadError, SEND_EVENT, START_SESSION, SendEvent, StartSessionRequest,
-        StartSessionResponse,
+        GET_LIMITS, PayloadError, RateLimit, SEND_EVENT, START_SESSION, SendEvent,
+        StartSessionRequest, StartSessionResponse,
     },
 };
 
 use crate::{
+    admission::Limited,
     licensing::{self, LAST_LOGIN_CODE, LoginAttempt, Refusal},
     messages::{Language, Sentence},
+    metrics::{self, Breach},
     model::{Actor, Device, Event, LicenseId, LoginId},
     refusals::Refused,
     serve::Server,
@@ -76,6 +78,7 @@ pub(crate) enum Fault {
     /// Something that only a broken or changed client does; the code is for the support.
     IntegrityBreach(&'static str),
     Refused(Refusal),
+    RateLimited(Limited),
     /// What it was is in the log.
     Internal,
 }
@@ -93,13 +96,24 @@ impl Fault {
                 (Status::IntegrityBreach, Sentence::IntegrityBreach { code })
             }
             Self::Refused(refusal) => (refusal.status(), refusal.sentence()),
+            Self::RateLimited(limited) => {
+                let seconds = limited.retry_after_seconds;
+                (Status::RateLimited, Sentence::RateLimited { seconds })
+            }
             Self::Internal => (Status::InternalError, Sentence::InternalError),
+        };
+        let payload = match self {
+            Self::RateLimited(limited) => encode(&RateLimit {
+                retry_after_seconds: Some(limited.retry_after_seconds),
+            })
+            .ok(),
+            _ => None,
         };
         Reply {
             seq,
             status,
             message: Some(server.messages.text(language, &sentence)),
-            payload: None,
+            payload,
         }
     }
 }
@@ -112,6 +126,7 @@ impl Fault {
             Self::InvalidSession => Some("refused-invalid-session"),
             Self::IntegrityBreach(_) => Some("refused-integrity-breach"),
             Self::Refused(refusal) => Some(refusal.action()),
+            Self::RateLimited(_) => Some("refused-rate-limited"),
             Self::UnknownMethod(_) | Self::Internal => None,
         }
     }
@@ -130,6 +145,12 @@ impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed");
         Self::Internal
+    }
+}
+
+impl From<Limited> for Fault {
+    fn from(limited: Limited) -> Self {
+        Self::RateLimited(limited)
     }
 }
 
@@ -230,6 +251,10 @@ async fn log_in(
     request: StartSessionRequest,
     language: Language,
 ) -> Result<(Session, Reply), Denied> {
+    server
+        .admission
+        .login(address, &server.metrics)
+        .map_err(Fault::from)?;
     let now = server.clock.now();
     let policy = server.config.resync;
     let attempt = LoginAttempt {
@@ -249,6 +274,10 @@ async fn log_in(
         now,
         resyncs_since: policy.since(now),
     };
+    server
+        .admission
+        .login_with(&attempt.license_key, &server.metrics)
+        .map_err(Fault::from)?;
     let decide = |facts: &_| licensing::decide(&attempt, facts, &policy);
     let outcome = server.store.login(&attempt, &decide).await;
     let (license, login, acceptance) = match outcome.map_err(Fault::from)? {
@@ -259,6 +288,9 @@ async fn log_in(
         } => (license, login, acceptance),
         LoginOutcome::Refused { refusal, license } => {
             tracing::info!(?refusal, license = license.map(|id| id.0), "login refused");
+            if refusal.status() == Status::IntegrityBreach {
+                server.metrics.breach(Breach::LastLogin);
+            }
             return Err(Denied {
                 fault: Fault::Refused(refusal),
                 license,
@@ -346,19 +378,26 @@ pub(crate) async fn confirm_login(server: &Server, session: &Session) -> Result<
 
 /// Answers a call of an open session.
 pub(crate) async fn answer(server: &Server, session: &Session, call: Call) -> Outcome {
-    let seq = call.seq;
-    match dispatch(server, session, call).await {
+    let (seq, begun) = (call.seq, Instant::now());
+    let method = metrics::method_label(&call.method);
+    let outcome = match dispatch(server, session, call).await {
         Ok(outcome) => outcome,
         Err(fault) => {
-            if matches!(fault, Fault::Refused(_)) {
+            if matches!(fault, Fault::Refused(_) | Fault::RateLimited(_)) {
                 note_refusal(server, session.address, Some(session.license), &fault).await;
             }
             Outcome::Reply(fault.reply(server, session.language, seq))
         }
+    };
+    if let Outcome::Reply(reply) = &outcome {
+        server.metrics.call(method, &reply.status, begun.elapsed());
     }
+    outcome
 }
 
 async fn dispatch(server: &Server, session: &Session, call: Call) -> Result<Outcome, Fault> {
+    let (address, license) = (session.address, session.license);
+    server.admission.call(address, license, &server.metrics)?;
     let payload = match call.method.as_str() {
         GET_LIMITS => Some(get_limits(server, session).await?),
         SEND_EVENT => {
@@ -398,11 +437,12 @@ async fn send_event(server: &Server, session: &Session, call: &Call) -> Result<(
         sent_at: call.timestamp,
     };
     let now = server.clock.now();
-    if !server
+    let recorded = server
         .store
         .record_event(session.license, &event, now)
-        .await?
-    {
+        .await?;
+    server.metrics.event(recorded);
+    if !recorded {
         tracing::debug!(license = session.license.0, "a repeated event was dropped");
     }
     Ok(())

@@ -16,6 +16,7 @@ use tungstenite::error::CapacityError;
 use crate::{
     messages::Language,
     methods::{Call, Fault, Reply},
+    metrics::Breach,
     serve::Server,
 };
 
@@ -34,6 +35,8 @@ pub(crate) enum End {
     ClosedByPeer,
     /// With a close frame of this code and reason.
     Close(u16, &'static str),
+    /// The same, because of something that only a broken or changed client does.
+    Breach(Breach, u16, &'static str),
 }
 
 impl End {
@@ -57,7 +60,7 @@ pub(crate) struct Peer {
 /// Why a packet is not taken.
 pub(crate) enum Violation {
     /// It ends the connection without an answer.
-    Packet(&'static str),
+    Packet(Breach, &'static str),
     /// It carries another seq than the one that is due; it is answered, then the connection ends.
     Sequence(u64),
     /// The key has sealed its share of packets.
@@ -84,13 +87,13 @@ impl Peer {
             .open(&mut packet)
             .map_err(|error| match error {
                 OpenError::Exhausted => Violation::Exhausted,
-                _ => Violation::Packet("a packet does not open"),
+                _ => Violation::Packet(Breach::PacketForged, "a packet does not open"),
             })?
             .len();
         let start = limits::PACKET_NONCE_BYTES;
         let plaintext = packet.freeze().slice(start..start + length);
         let request = Request::decode(&plaintext)
-            .map_err(|_| Violation::Packet("a packet is not a request"))?;
+            .map_err(|_| Violation::Packet(Breach::Protocol, "a packet is not a request"))?;
         self.sequence
             .accept(request.seq)
             .map_err(|_| Violation::Sequence(request.seq))?;
@@ -119,7 +122,8 @@ pub(crate) async fn next_packet(stream: &mut Stream) -> Result<Bytes, End> {
             // The WebSocket answers pings by itself.
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(Message::Text(_))) => {
-                return Err(End::Close(close_code::UNSUPPORTED, "packets are binary"));
+                let code = close_code::UNSUPPORTED;
+                return Err(End::Breach(Breach::Protocol, code, "packets are binary"));
             }
             Some(Ok(Message::Close(_))) => return Err(End::ClosedByPeer),
             Some(Err(error)) => return Err(read_failure(error)),
@@ -133,10 +137,12 @@ fn read_failure(error: axum::Error) -> End {
 
     match error.into_inner().downcast_ref::<Error>() {
         Some(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
-            End::Close(close_code::SIZE, "a packet is larger than the limit")
+            let reason = "a packet is larger than the limit";
+            End::Breach(Breach::Protocol, close_code::SIZE, reason)
         }
         Some(Error::Protocol(_) | Error::Utf8(_) | Error::Capacity(_)) => {
-            End::Close(close_code::PROTOCOL, "this is not the WebSocket protocol")
+            let reason = "this is not the WebSocket protocol";
+            End::Breach(Breach::Protocol, close_code::PROTOCOL, reason)
         }
         _ => End::Drop("the connection broke"),
     }
@@ -145,10 +151,16 @@ fn read_failure(error: axum::Error) -> End {
 /// How a violation ends the connection, and what is answered before.
 pub(crate) fn refuse(violation: Violation) -> (End, Option<(u64, Fault)>) {
     match violation {
-        Violation::Packet(reason) => (End::Close(close_code::PROTOCOL, reason), None),
+        Violation::Packet(breach, reason) => {
+            (End::Breach(breach, close_code::PROTOCOL, reason), None)
+        }
         Violation::Exhausted => (End::EXHAUSTED, None),
         Violation::Sequence(seq) => (
-            End::Close(close_code::PROTOCOL, "a seq is not the one that is due"),
+            End::Breach(
+                Breach::Sequence,
+                close_code::PROTOCOL,
+                "a seq is not the one that is due",
+            ),
             Some((seq, Fault::IntegrityBreach(SEQUENCE_CODE))),
         ),
     }

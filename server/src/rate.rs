@@ -134,10 +134,12 @@ fn number(text: &str) -> Result<NonZeroU32, &'static str> {
     Ok(number)
 }
 
+type Governor<K, C> = RateLimiter<K, States<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
 /// Keeps every peer, told apart by a key, to one rate. Its memory is bounded: see [`MAX_PEERS`].
 pub(crate) struct Limiter<K: Hash + Eq + Clone, C: Clock = MonotonicClock> {
     /// `None`: nothing is limited.
-    limiter: Option<RateLimiter<K, States<K>, C, NoOpMiddleware<C::Instant>>>,
+    limiter: Option<Governor<K, C>>,
 }
 
 impl<K: Hash + Eq + Clone> Limiter<K> {

@@ -1,26 +1,22 @@
 //! The listening node: accepts connections, speaks TLS and HTTP, and stops in good order.
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
-
-use axum::{
-    Extension, Router,
-    body::Body,
-    extract::{State, WebSocketUpgrade},
-    http::{HeaderValue, StatusCode, header::CONNECTION},
-    middleware::map_response,
-    response::Response,
-    routing::get,
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
 };
+
+use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use skyline_protocol::IdentityKeyPair;
+use skyline_protocol::{IdentityKeyPair, IdentityPublicKey};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
 use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
@@ -29,28 +25,23 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use crate::{
+    address::Proxies,
+    admission::{Admission, Place},
     clock::Clock,
     config::ServerConfig,
-    connection::{self, CLOSE_DEADLINE},
+    connection::CLOSE_DEADLINE,
+    http,
+    identity::{IdentityFileError, Keyring, Keys},
     messages::Messages,
+    metrics::{Counted, Metrics},
     refusals::RefusalLog,
     store::Store,
     stream::{Meter, Metered},
+    tls::Certificate,
 };
 
 /// The only path of the protocol (docs/protocol.md, section 1).
 pub const WEBSOCKET_PATH: &str = "/ws";
-
-/// Buffer for what a WebSocket reads, in bytes. It is kept for each idle connection; larger
-/// packets grow it for their time.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
-
-/// Written bytes that are gathered before they go to the socket without a flush.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-
-/// Room for pongs beside the largest packet that is being written, in bytes. A peer that pings and
-/// does not read gets no more of them than fit: only the newest matters (RFC 6455, section 5.5.3).
-const PONG_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Largest head of an HTTP request, in bytes: what common proxies let pass.
 const MAX_HTTP_HEAD_BYTES: usize = 16 * 1024;
@@ -61,11 +52,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What all connections of a node share.
 pub struct Server {
     pub(crate) config: ServerConfig,
-    pub(crate) identity: IdentityKeyPair,
+    pub(crate) identity: Keyring,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) messages: Messages,
     pub(crate) refusals: RefusalLog,
+    pub(crate) proxies: Proxies,
+    pub(crate) admission: Admission,
+    pub(crate) metrics: Metrics,
+    /// No longer to be sent clients.
+    stopping: CancellationToken,
+    /// No connection is accepted, and no request read, from here on.
     pub(crate) stop: CancellationToken,
 }
 
@@ -77,21 +74,53 @@ impl Server {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
+        let trusted = config.trusted_proxies.clone();
         Arc::new(Self {
+            proxies: Proxies::new(trusted, config.proxy_header),
+            admission: Admission::new(&config),
+            metrics: Metrics::new(),
             config,
-            identity,
+            identity: Keyring::new(identity),
             store,
             clock,
             messages: Messages::new(),
             refusals: RefusalLog::default(),
+            stopping: CancellationToken::new(),
             stop: CancellationToken::new(),
         })
     }
 
-    /// Begins to stop: no connection is accepted any more, calls in flight may finish within the
-    /// drain deadline, then every peer gets a close frame. [`Server::run`] returns after that.
+    /// Tells the key that is to follow the current identity key, if one is known.
+    pub fn announce_identity(&self, next: Option<IdentityPublicKey>) {
+        self.identity.announce(next);
+    }
+
+    /// Takes over identity keys that were read again: new handshakes are signed with the current
+    /// one.
+    ///
+    /// # Errors
+    /// [`IdentityFileError::Unannounced`] when the current key is another one than before and was
+    /// not the next one; then nothing changes.
+    pub fn replace_identity(&self, keys: Keys) -> Result<(), IdentityFileError> {
+        self.identity.replace(keys)
+    }
+
+    /// Counts a reload of keys or certificates.
+    pub fn count_reload(&self, succeeded: bool) {
+        self.metrics.reload(succeeded);
+    }
+
+    /// Begins to stop: the server is not ready any more; after the drain delay no connection is
+    /// accepted; calls in flight may finish within the drain deadline; then every peer gets a close
+    /// frame. [`Server::run`] returns after that.
     pub fn stop(&self) {
-        self.stop.cancel();
+        self.stopping.cancel();
+        self.metrics.drain();
+    }
+
+    /// Whether [`Server::stop`] was called.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
     }
 
     /// Writes the refusals that are counted but not yet written: before the store is closed.
@@ -99,19 +128,21 @@ impl Server {
         self.refusals.flush(&*self.store).await;
     }
 
-    /// Serves until [`Server::stop`], over TLS if an acceptor is given.
-    pub async fn run(self: Arc<Self>, listener: TcpListener, tls: Option<TlsAcceptor>) {
-        let router = Router::new()
-            .route(WEBSOCKET_PATH, get(websocket))
-            .route("/healthz", get(healthz))
-            .layer(map_response(close_unless_upgraded))
-            .with_state(Arc::clone(&self));
+    /// Serves until [`Server::stop`], over TLS if there is a certificate.
+    pub async fn run(self: Arc<Self>, listener: TcpListener, tls: Option<Arc<Certificate>>) {
+        let router = http::router(&self);
         let most = self.config.max_connections.min(Semaphore::MAX_PERMITS);
         let slots = Arc::new(Semaphore::new(most));
         let tracker = TaskTracker::new();
+        let stop = async {
+            self.stopping.cancelled().await;
+            sleep(self.config.drain_delay).await;
+            self.stop.cancel();
+        };
+        tokio::pin!(stop);
         loop {
             let accepted = tokio::select! {
-                () = self.stop.cancelled() => break,
+                () = &mut stop => break,
                 accepted = accept(&listener, &slots) => accepted,
             };
             let (tcp, peer, slot) = match accepted {
@@ -122,20 +153,28 @@ impl Server {
                     continue;
                 }
             };
+            let span = tracing::info_span!("connection", %peer, client = tracing::field::Empty);
+            let place = if self.proxies.trust(peer.ip()) {
+                // Its clients are told apart by what it tells of them.
+                None
+            } else {
+                let Some(place) = self.admission.open(peer.ip(), &self.metrics) else {
+                    let _in_span = span.enter();
+                    tracing::debug!("the address has too many connections");
+                    continue;
+                };
+                Some(place)
+            };
             let accepted = Arc::new(Accepted {
-                address: peer.ip(),
                 meter: Meter::new(),
+                peer: peer.ip(),
+                place,
+                _counted: self.metrics.connection(),
                 _slot: slot,
                 _tracked: tracker.token(),
             });
-            let span = tracing::info_span!("connection", %peer);
-            let task = serve_tcp(
-                Arc::clone(&self),
-                router.clone(),
-                tcp,
-                tls.clone(),
-                accepted,
-            );
+            let (server, router, tls) = (Arc::clone(&self), router.clone(), tls.clone());
+            let task = serve_tcp(server, router, tcp, tls, accepted);
             tokio::spawn(task.instrument(span));
         }
         drop(listener);
@@ -152,17 +191,28 @@ impl Server {
 }
 
 /// What lives as long as a connection, whoever is serving it: HTTP first, then the WebSocket.
-struct Accepted {
-    address: IpAddr,
-    meter: Arc<Meter>,
+pub(crate) struct Accepted {
+    pub(crate) meter: Arc<Meter>,
+    /// The other end of the connection: a client or a proxy.
+    pub(crate) peer: IpAddr,
+    /// The place of a client that came without a proxy.
+    place: Option<Place>,
+    _counted: Counted,
     _slot: OwnedSemaphorePermit,
     _tracked: TaskTrackerToken,
+}
+
+impl Accepted {
+    /// Whether the peer is a trusted proxy.
+    pub(crate) fn behind_proxy(&self) -> bool {
+        self.place.is_none()
+    }
 }
 
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, std::net::SocketAddr, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots)
         .acquire_owned()
         .await
@@ -175,7 +225,7 @@ async fn serve_tcp(
     server: Arc<Server>,
     router: Router,
     tcp: TcpStream,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Certificate>>,
     accepted: Arc<Accepted>,
 ) {
     // Packets are written whole: to wait for more only delays them.
@@ -186,7 +236,7 @@ async fn serve_tcp(
         return serve_http(server, router, tcp, accepted).await;
     };
     let stopped = server.stop.clone();
-    let handshake = timeout(server.config.handshake_deadline, tls.accept(tcp));
+    let handshake = timeout(server.config.handshake_deadline, tls.acceptor().accept(tcp));
     tokio::select! {
         stream = handshake => match stream {
             Ok(Ok(stream)) => serve_http(server, router, stream, accepted).await,
@@ -222,48 +272,5 @@ where
     };
     if let Err(error) = result {
         tracing::debug!(%error, "HTTP failed");
-    }
-}
-
-/// Nobody needs a second request: one is the upgrade, the other one tells the health. hyper's own
-/// switch for it would write `close` into the answer to the upgrade too.
-async fn close_unless_upgraded(mut response: Response) -> Response {
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(CONNECTION, close);
-    }
-    response
-}
-
-async fn websocket(
-    State(server): State<Arc<Server>>,
-    Extension(accepted): Extension<Arc<Accepted>>,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    let span = tracing::Span::current();
-    upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(
-            server.config.max_packet_bytes + WRITE_BUFFER_BYTES + PONG_BUFFER_BYTES,
-        )
-        .max_message_size(server.config.max_packet_bytes)
-        .max_frame_size(server.config.max_packet_bytes)
-        .on_upgrade(move |socket| {
-            async move { connection::serve(&server, socket, accepted.address, &accepted.meter).await }
-                .instrument(span)
-        })
-}
-
-async fn healthz(State(server): State<Arc<Server>>) -> (StatusCode, &'static str) {
-    match server.store.check().await {
-        Ok(()) => (StatusCode::OK, "ok\n"),
-        Err(error) => {
-            tracing::error!(%error, "the store does not answer");
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the store does not answer\n",
-            )
-        }
     }
 }

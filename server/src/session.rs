@@ -14,6 +14,7 @@ use crate::{
     in_flight::{InFlight, Ticket},
     messages::Language,
     methods::{self, Call, Fault, Outcome, Reply, Session},
+    metrics::Breach,
     peer::{End, Peer, Sink, Stream, next_packet, refuse, seal},
     serve::Server,
     stream::Meter,
@@ -42,6 +43,7 @@ pub(crate) async fn converse(
         peer,
         sealer,
     } = connection;
+    let _counted = server.metrics.session();
     let in_flight = InFlight::new(
         server.config.max_calls_in_flight,
         server.config.max_bytes_in_flight,
@@ -154,7 +156,8 @@ impl<'a> Receiving<'a> {
         if !authentic {
             self.answer_fault(call.seq, &Fault::InvalidSession, ticket)
                 .await;
-            return Err(End::Close(
+            return Err(End::Breach(
+                Breach::Token,
                 close_code::POLICY,
                 "the token is not this session's",
             ));
@@ -166,7 +169,11 @@ impl<'a> Receiving<'a> {
                     self.answer_fault(call.seq, &fault, ticket).await;
                     return match fault {
                         Fault::Internal => Ok(None),
-                        _ => Err(End::Close(close_code::POLICY, "the login is not valid")),
+                        _ => Err(End::Breach(
+                            Breach::LastLogin,
+                            close_code::POLICY,
+                            "the login is not valid",
+                        )),
                     };
                 }
             }

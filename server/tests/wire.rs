@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::net::SocketAddr;
+
 use common::{Login, Received, Rig, binary, within};
 use futures_util::SinkExt;
 use serde::Deserialize;
@@ -318,15 +320,12 @@ async fn only_the_websocket_and_the_health_are_there() {
     let rig = Rig::start().await;
     for (path, status) in [
         ("/healthz", "200"),
+        ("/readyz", "200"),
         ("/", "404"),
         ("/ws", "400"),
         ("/metrics", "404"),
     ] {
-        let mut tcp = within(TcpStream::connect(rig.address)).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
-        tcp.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        within(tcp.read_to_string(&mut answer)).await.unwrap();
+        let answer = get(rig.address, path).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status}")),
             "{path}: {answer}"
@@ -337,14 +336,25 @@ async fn only_the_websocket_and_the_health_are_there() {
         .send_binary(b"the connection was upgraded".to_vec())
         .await;
     assert!(matches!(socket.receive().await, Received::Binary(_)));
+    // The process lives on without its store, and is not to be sent clients.
     rig.store.close().await;
-    let mut tcp = within(TcpStream::connect(rig.address)).await.unwrap();
-    tcp.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    for (path, status) in [("/healthz", "200"), ("/readyz", "503")] {
+        let answer = get(rig.address, path).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
+}
+
+/// The whole answer to a request over HTTP.
+async fn get(address: SocketAddr, path: &str) -> String {
+    let mut tcp = within(TcpStream::connect(address)).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    tcp.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     within(tcp.read_to_string(&mut answer)).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    answer
 }
 
 #[tokio::test]

@@ -8,7 +8,9 @@ mod serve;
 
 use std::{path::PathBuf, str::FromStr};
 
-use clap::{Args, ValueHint};
+use clap::{Args, Subcommand, ValueHint};
+
+use crate::identity::KeyFiles;
 
 pub use admin::{
     AdminOptions, AuditOptions, BackupOptions, EventCommand, LicenseName, RestoreOptions,
@@ -30,6 +32,25 @@ pub struct IdentityOptions {
     #[arg(long, env = "SKYLINE_NEXT_IDENTITY_KEY", value_name = "FILE")]
     #[arg(value_hint = ValueHint::FilePath)]
     pub next_identity_key: Option<PathBuf>,
+}
+
+impl IdentityOptions {
+    /// The files to read.
+    pub fn files(&self) -> KeyFiles {
+        KeyFiles {
+            current: self.identity_key.clone(),
+            next: self.next_identity_key.clone(),
+        }
+    }
+}
+
+/// Commands on the identity keys.
+#[derive(Debug, Subcommand)]
+pub enum IdentityCommand {
+    /// Print the public keys, which products are to pin
+    Show(IdentityOptions),
+    /// Make the next key the current one, and keep the old one in a file beside it
+    Promote(IdentityOptions),
 }
 
 fn limit(text: &str) -> Result<(String, i64), String> {

@@ -1,17 +1,26 @@
 //! `skyline-server serve`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
 
-use super::{CliError, ServeOptions, admin, print, settings::unknown_variables};
+use super::{
+    CliError, ServeOptions, admin, print,
+    settings::unknown_variables,
+    signals::{Order, Signals},
+};
 use crate::{
     clock::SystemClock,
-    identity, log, open_files,
+    http,
+    identity::KeyFiles,
+    log, open_files,
     refusals::write_each_minute,
     serve::{Server, WEBSOCKET_PATH},
     store::Store,
-    tls,
+    tls::Certificate,
 };
 
 pub(super) async fn serve(options: ServeOptions) -> Result<(), CliError> {
@@ -19,43 +28,130 @@ pub(super) async fn serve(options: ServeOptions) -> Result<(), CliError> {
     for name in unknown_variables(std::env::vars_os().map(|(name, _)| name)) {
         tracing::warn!(name, "this variable of the environment is no setting");
     }
-    let identity = identity::load(&options.identity.identity_key)?;
-    let tls = match (&options.tls_certificate, &options.tls_key) {
-        (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
-        (None, None) => None,
-        _ => return Err(CliError::HalfTls),
-    };
+    let mut config = options.config();
+    config.max_connections = open_files::make_room(config.max_connections);
+    let key_files = options.identity.files();
+    let keys = key_files.load()?;
+    let identity = keys.current.public();
+    let certificate = certificate(options.tls_certificate, options.tls_key)?;
     // Before the ready line is out, so that no signal is lost after it.
     let signals = Signals::new()?;
     let store: Arc<dyn Store> = Arc::new(admin::open(&options.database, true).await?);
     let (listener, address) = listen(options.listen).await?;
-    let scheme = if tls.is_some() { "wss" } else { "ws" };
-    tracing::info!(%address, identity = %identity.public(), "serving");
+    let admin = match options.admin_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    tracing::info!(%address, %identity, "serving");
     if options.test_hooks {
         tracing::warn!("the test hooks are on: clients can forge answers; never in production");
     }
-    print(&format!(
-        "listening on {scheme}://{address}{WEBSOCKET_PATH}\n"
-    ))?;
+    let scheme = if certificate.is_some() { "wss" } else { "ws" };
+    let mut ready = format!("listening on {scheme}://{address}{WEBSOCKET_PATH}\n");
+    if let Some((_, address)) = &admin {
+        ready.push_str(&format!("metrics on http://{address}/metrics\n"));
+    }
 
-    let mut config = options.config();
-    config.max_connections = open_files::make_room(config.max_connections);
-    let server = Server::new(config, identity, Arc::clone(&store), Arc::new(SystemClock));
-    let running = Arc::clone(&server).run(listener, tls);
-    tokio::pin!(running);
-    tokio::select! {
-        () = &mut running => {}
-        () = write_each_minute(&server) => {}
-        () = signals.wait() => {
-            tracing::info!("stopping");
-            server.stop();
-            running.await;
+    let clock = Arc::new(SystemClock);
+    let server = Server::new(config, keys.current, Arc::clone(&store), clock);
+    server.announce_identity(keys.next);
+    if let Some((listener, _)) = admin {
+        // Until the process ends: while the server drains, it still tells how it is.
+        tokio::spawn(http::serve_admin(Arc::clone(&server), listener));
+    }
+    print(&ready)?;
+    let node = Node {
+        server: Arc::clone(&server),
+        key_files,
+        certificate,
+        reload_interval: options.tls_reload_interval,
+    };
+    if node.run(listener, signals).await {
+        server.write_refusals().await;
+        store.close().await;
+        tracing::info!("stopped");
+    } else {
+        tracing::warn!("stopped at once: calls may be unanswered");
+    }
+    Ok(())
+}
+
+/// A server and what is read again while it runs.
+struct Node {
+    server: Arc<Server>,
+    key_files: KeyFiles,
+    certificate: Option<Arc<Certificate>>,
+    reload_interval: Duration,
+}
+
+impl Node {
+    /// Serves until it is told to stop; tells whether it could do so in good order.
+    async fn run(self, listener: TcpListener, mut signals: Signals) -> bool {
+        let running = Arc::clone(&self.server).run(listener, self.certificate.clone());
+        let writing = write_each_minute(&self.server);
+        tokio::pin!(running, writing);
+        let first = Instant::now() + self.reload_interval;
+        let mut ticks = interval_at(first, self.reload_interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut running => return true,
+                () = &mut writing => {}
+                order = signals.next() => match order {
+                    Order::Stop if self.server.is_stopping() => return false,
+                    Order::Stop => {
+                        tracing::info!("stopping");
+                        self.server.stop();
+                    }
+                    Order::Reload => {
+                        self.reload_identity();
+                        self.reload_certificate();
+                    }
+                },
+                _ = ticks.tick() => self.reload_certificate(),
+            }
         }
     }
-    server.write_refusals().await;
-    store.close().await;
-    tracing::info!("stopped");
-    Ok(())
+
+    fn reload_identity(&self) {
+        let keys = self.key_files.load();
+        let replaced = keys.and_then(|keys| self.server.replace_identity(keys));
+        self.server.count_reload(replaced.is_ok());
+        match replaced {
+            Ok(()) => tracing::info!("the identity keys were read again"),
+            Err(error) => {
+                tracing::error!(%error, "the identity key stays as it was");
+            }
+        }
+    }
+
+    fn reload_certificate(&self) {
+        let Some(certificate) = &self.certificate else {
+            return;
+        };
+        match certificate.reload() {
+            Ok(false) => {}
+            Ok(true) => {
+                self.server.count_reload(true);
+                tracing::info!("the TLS certificate was renewed");
+            }
+            Err(error) => {
+                self.server.count_reload(false);
+                tracing::error!(%error, "the TLS certificate stays as it was");
+            }
+        }
+    }
+}
+
+fn certificate(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<Arc<Certificate>>, CliError> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(Arc::new(Certificate::load(certificate, key)?))),
+        (None, None) => Ok(None),
+        _ => Err(CliError::HalfTls),
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), CliError> {
@@ -63,50 +159,4 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), CliErr
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
-}
-
-/// The signals that ask the server to stop.
-#[cfg(unix)]
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> Result<Self, CliError> {
-        use tokio::signal::unix::{SignalKind, signal};
-
-        let install = |kind| {
-            signal(kind).map_err(|error| CliError::System("cannot listen for signals", error))
-        };
-        Ok(Self {
-            terminate: install(SignalKind::terminate())?,
-            interrupt: install(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn wait(mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Where there are no Unix signals, Ctrl-C it is.
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> Result<Self, CliError> {
-        Ok(Self)
-    }
-
-    async fn wait(self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }
