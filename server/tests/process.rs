@@ -2,20 +2,12 @@
 
 mod common;
 
-use std::sync::Arc;
-
 use common::{
     Login, Received,
     process::{Installation, PLAN, fail, succeed},
     within,
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use skyline_protocol::{LicenseKey, methods::StartSessionResponse};
-use tokio::net::TcpStream;
-use tokio_rustls::{
-    TlsConnector,
-    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
-};
 
 #[tokio::test]
 async fn every_mistake_of_the_administrator_is_told_in_one_line() {
@@ -201,98 +193,4 @@ async fn an_admin_works_beside_the_running_server() {
     let late = installation.license().await;
     let mut other = running.peer(&installation).await;
     other.log_in(&Login::new(&late)).await.expect_ok();
-}
-
-#[tokio::test]
-async fn no_secret_is_in_the_log_of_a_whole_session() {
-    let installation = Installation::new().await;
-    let running = installation.serve(&["--log", "trace"]).await;
-    let login = Login::new(&installation.license().await);
-    let mut peer = running.peer(&installation).await;
-    peer.log_in(&login).await.expect_ok();
-    peer.call("get-limits", None).await.expect_ok();
-    peer.call("send-event", Some(b"\x80"))
-        .await
-        .expect("BAD_REQUEST");
-    peer.call("no-such-method", None)
-        .await
-        .expect("UNKNOWN_METHOD");
-    let mut breach = running.peer(&installation).await;
-    breach
-        .log_in(&login.at(2_000, 17))
-        .await
-        .expect("INTEGRITY_BREACH");
-    let unknown = Login::new(&LicenseKey::generate());
-    let mut stranger = running.peer(&installation).await;
-    stranger.log_in(&unknown).await.expect("LICENSE_NOT_FOUND");
-    let token = peer.token.clone().unwrap();
-    let session_key = peer.session_key.clone();
-    drop(peer);
-    running.signal("TERM").await;
-    let (code, log) = running.end().await;
-    assert_eq!(code, Some(0));
-    assert!(log.contains("login accepted"), "the log is there: {log}");
-    let seed = std::fs::read_to_string(installation.path().join("identity.key")).unwrap();
-    for secret in [
-        login.request.license_key.expose(),
-        unknown.request.license_key.expose(),
-        &token,
-        &session_key,
-        seed.trim_end(),
-    ] {
-        assert!(!log.contains(secret), "a secret is in the log");
-    }
-}
-
-#[tokio::test]
-async fn wss_is_spoken_with_a_certificate() {
-    let installation = Installation::new().await;
-    let folder = installation.path();
-    let authority_key = KeyPair::generate().unwrap();
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root = authority.self_signed(&authority_key).unwrap();
-    let issuer = Issuer::new(authority, authority_key);
-    let server_key = KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap();
-    let certificate = certificate.signed_by(&server_key, &issuer).unwrap();
-    std::fs::write(folder.join("certificate.pem"), certificate.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), server_key.serialize_pem()).unwrap();
-    let tls = [
-        "--tls-certificate",
-        "certificate.pem",
-        "--tls-key",
-        "key.pem",
-    ];
-    let running = installation.serve(&tls).await;
-    assert_eq!(running.scheme, "wss");
-
-    let mut roots = RootCertStore::empty();
-    roots.add(root.der().clone()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let tcp = within(TcpStream::connect(running.address)).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, tcp);
-    let stream = within(stream).await.unwrap();
-    let opened = tokio_tungstenite::client_async("wss://localhost/ws", stream);
-    let (mut socket, _) = within(opened).await.unwrap();
-    within(futures_util::SinkExt::send(
-        &mut socket,
-        tokio_tungstenite::tungstenite::Message::text("not a hello"),
-    ))
-    .await
-    .unwrap();
-    let answer = within(futures_util::StreamExt::next(&mut socket)).await;
-    assert!(answer.unwrap().unwrap().is_close());
-
-    // A certificate without its own key is told at the start.
-    let stranger_key = KeyPair::generate().unwrap();
-    std::fs::write(folder.join("key.pem"), stranger_key.serialize_pem()).unwrap();
-    let errors = fail(folder, 1, &[&["serve"][..], &tls].concat()).await;
-    assert!(errors.contains("TLS"), "{errors}");
 }

@@ -106,6 +106,14 @@ impl Socket {
         Self(within(client_async(url, tcp)).await.unwrap().0)
     }
 
+    /// One to a server that may not take it.
+    pub async fn try_open(address: SocketAddr) -> Option<Self> {
+        let tcp = within(TcpStream::connect(address)).await.ok()?;
+        let url = format!("ws://{address}/ws");
+        let opened = within(client_async(url, tcp)).await;
+        opened.ok().map(|(socket, _)| Self(socket))
+    }
+
     /// One whose kernel buffers are small, so that a test need not fill large ones.
     pub async fn open_narrow(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
@@ -279,8 +287,8 @@ impl Peer {
         self.call(method, Some(&pack(payload))).await
     }
 
-    /// `start-session`; keeps the token if it is accepted.
-    pub async fn log_in(&mut self, login: &Login) -> Answer {
+    /// `start-session`, without waiting for the answer.
+    pub async fn send_login(&mut self, login: &Login) {
         let payload = pack(&login.request);
         let request = Request {
             seq: self.seq,
@@ -292,6 +300,11 @@ impl Peer {
         self.seq += 1;
         let packet = self.seal(&request);
         self.socket.send_binary(packet).await;
+    }
+
+    /// `start-session`; keeps the token if it is accepted.
+    pub async fn log_in(&mut self, login: &Login) -> Answer {
+        self.send_login(login).await;
         let answer = self.answer().await;
         if answer.status == "OK" {
             let session: StartSessionResponse = answer.payload();

@@ -51,6 +51,13 @@ impl Installation {
         self.start(command(self.path()), options).await
     }
 
+    /// The same with these variables in its environment.
+    pub async fn serve_with_environment(&self, variables: &[(&str, &str)]) -> Running {
+        let mut program = command(self.path());
+        program.envs(variables.iter().copied());
+        self.start(program, &[]).await
+    }
+
     /// The same where the system lets a process open so many files.
     pub async fn serve_with_open_files(&self, limit: u32, options: &[&str]) -> Running {
         let mut shell = prepare(Command::new("sh"), self.path());
@@ -99,6 +106,19 @@ impl Running {
     pub async fn peer(&self, installation: &Installation) -> Peer {
         let socket = Socket::open(self.address).await;
         socket.shake_hands(&installation.identity).await
+    }
+
+    /// The address of `--admin-listen`, which is printed after the ready line.
+    pub async fn admin(&mut self) -> std::net::SocketAddr {
+        let mut line = String::new();
+        within(self.output.read_line(&mut line)).await.unwrap();
+        let address = line
+            .strip_prefix("metrics on http://")
+            .and_then(|rest| rest.strip_suffix("/metrics\n"));
+        address
+            .unwrap_or_else(|| panic!("{line:?}"))
+            .parse()
+            .unwrap()
     }
 
     pub fn process_id(&self) -> u32 {
