@@ -203,13 +203,38 @@ impl Metrics {
             "1 once the node has been told to stop",
             metrics.draining.clone(),
         );
-        // Series that alerts divide by or wait for are there from the start, as 0.
-        for result in [HandshakeResult::Ok, HandshakeResult::Refused] {
-            metrics.handshakes.get_or_create(&result.label()).inc_by(0);
-        }
+        metrics.begin_at_zero();
         Self {
             registry,
             ..metrics
+        }
+    }
+
+    /// Makes the series whose labels are known: an alert notices the step from 0 to 1, and not that
+    /// from nothing to 1.
+    fn begin_at_zero(&self) {
+        for result in HandshakeResult::ALL {
+            self.handshakes.get_or_create(&result.label()).inc_by(0);
+        }
+        for breach in Breach::ALL {
+            self.breaches.get_or_create(&breach.label()).inc_by(0);
+        }
+        for limit in Limit::ALL {
+            self.rate_limited.get_or_create(&limit.label()).inc_by(0);
+        }
+        for result in ["recorded", "repeated"] {
+            self.events.get_or_create(&ResultLabel { result }).inc_by(0);
+        }
+        for result in ["ok", "failed"] {
+            self.reloads
+                .get_or_create(&ResultLabel { result })
+                .inc_by(0);
+        }
+        for method in [START_SESSION, GET_LIMITS, SEND_EVENT, OTHER] {
+            let status = status_label(&Status::Ok);
+            self.calls
+                .get_or_create(&CallLabels { method, status })
+                .inc_by(0);
         }
     }
 
@@ -249,26 +274,11 @@ impl Metrics {
     }
 
     pub(crate) fn breach(&self, breach: Breach) {
-        let reason = match breach {
-            Breach::PacketForged => "packet-forged",
-            Breach::Sequence => "sequence",
-            Breach::Protocol => "protocol",
-            Breach::Token => "token",
-            Breach::LastLogin => "last-login",
-        };
-        self.breaches.get_or_create(&ReasonLabel { reason }).inc();
+        self.breaches.get_or_create(&breach.label()).inc();
     }
 
     pub(crate) fn limited(&self, limit: Limit) {
-        let limit = match limit {
-            Limit::ConnectionsOpenPerAddress => "connections-open-per-address",
-            Limit::ConnectionsPerAddress => "connections-per-address",
-            Limit::LoginsPerAddress => "logins-per-address",
-            Limit::LoginsPerLicense => "logins-per-license",
-            Limit::CallsPerAddress => "calls-per-address",
-            Limit::CallsPerLicense => "calls-per-license",
-        };
-        self.rate_limited.get_or_create(&LimitLabel { limit }).inc();
+        self.rate_limited.get_or_create(&limit.label()).inc();
     }
 
     pub(crate) fn event(&self, recorded: bool) {
@@ -287,6 +297,8 @@ impl Metrics {
 }
 
 impl HandshakeResult {
+    const ALL: [Self; 4] = [Self::Ok, Self::Refused, Self::TimedOut, Self::Abandoned];
+
     fn label(self) -> ResultLabel {
         ResultLabel {
             result: match self {
@@ -294,6 +306,52 @@ impl HandshakeResult {
                 Self::Refused => "refused",
                 Self::TimedOut => "timed-out",
                 Self::Abandoned => "abandoned",
+            },
+        }
+    }
+}
+
+impl Breach {
+    const ALL: [Self; 5] = [
+        Self::PacketForged,
+        Self::Sequence,
+        Self::Protocol,
+        Self::Token,
+        Self::LastLogin,
+    ];
+
+    fn label(self) -> ReasonLabel {
+        ReasonLabel {
+            reason: match self {
+                Self::PacketForged => "packet-forged",
+                Self::Sequence => "sequence",
+                Self::Protocol => "protocol",
+                Self::Token => "token",
+                Self::LastLogin => "last-login",
+            },
+        }
+    }
+}
+
+impl Limit {
+    const ALL: [Self; 6] = [
+        Self::ConnectionsOpenPerAddress,
+        Self::ConnectionsPerAddress,
+        Self::LoginsPerAddress,
+        Self::LoginsPerLicense,
+        Self::CallsPerAddress,
+        Self::CallsPerLicense,
+    ];
+
+    fn label(self) -> LimitLabel {
+        LimitLabel {
+            limit: match self {
+                Self::ConnectionsOpenPerAddress => "connections-open-per-address",
+                Self::ConnectionsPerAddress => "connections-per-address",
+                Self::LoginsPerAddress => "logins-per-address",
+                Self::LoginsPerLicense => "logins-per-license",
+                Self::CallsPerAddress => "calls-per-address",
+                Self::CallsPerLicense => "calls-per-license",
             },
         }
     }

@@ -5,7 +5,6 @@ mod common;
 use common::{
     Login, Received,
     process::{Installation, PLAN, fail, succeed},
-    within,
 };
 use skyline_protocol::{LicenseKey, methods::StartSessionResponse};
 
