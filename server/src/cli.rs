@@ -48,6 +48,9 @@ pub enum Command {
     Keygen {
         /// File to make; an existing one is never overwritten
         file: std::path::PathBuf,
+        /// Print JSON instead of text
+        #[arg(long)]
+        json: bool,
     },
     /// Identity keys: which there are, and the change to the next one
     #[command(subcommand)]
@@ -146,10 +149,7 @@ pub async fn run(invocation: Invocation) -> Result<(), CliError> {
         return print(&settings);
     }
     match invocation.cli.command {
-        Command::Keygen { file } => {
-            let identity = crate::identity::create(&file)?;
-            print(&format!("{}\n", identity.public()))
-        }
+        Command::Keygen { file, json } => identity::keygen(&file, json),
         Command::Identity(command) => identity::identity(command),
         Command::Product(command) => admin::catalogue::product(command).await,
         Command::Plan(command) => admin::catalogue::plan(command).await,

@@ -61,7 +61,16 @@ fn output<T: Serialize>(
     value: &T,
     text: impl FnOnce() -> String,
 ) -> Result<(), CliError> {
-    if options.json {
+    output_as(options.json, value, text)
+}
+
+/// The same for a command without a database.
+pub(super) fn output_as<T: Serialize>(
+    json: bool,
+    value: &T,
+    text: impl FnOnce() -> String,
+) -> Result<(), CliError> {
+    if json {
         print(&json_line(value)?)
     } else {
         print(&text())

@@ -48,9 +48,23 @@ impl IdentityOptions {
 #[derive(Debug, Subcommand)]
 pub enum IdentityCommand {
     /// Print the public keys, which products are to pin
-    Show(IdentityOptions),
+    Show {
+        /// Where they are.
+        #[command(flatten)]
+        identity: IdentityOptions,
+        /// Print JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
     /// Make the next key the current one, and keep the old one in a file beside it
-    Promote(IdentityOptions),
+    Promote {
+        /// Where they are.
+        #[command(flatten)]
+        identity: IdentityOptions,
+        /// Print JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn limit(text: &str) -> Result<(String, i64), String> {

@@ -29,7 +29,7 @@ async fn signer(running: &Running, pinned: &[IdentityPublicKey]) -> Option<Ident
         socket.send_binary(hello).await;
         if let Received::Binary(answer) = socket.receive().await
             && handshake
-                .finish(&answer, &[key.clone()], &derivation)
+                .finish(&answer, std::slice::from_ref(key), &derivation)
                 .is_ok()
         {
             return Some(key.clone());
@@ -53,6 +53,15 @@ async fn the_identity_key_is_changed_without_a_restart_and_only_to_the_announced
     let pinned = [old.clone(), new.clone()];
     let shown = succeed(folder, &[&["identity", "show"][..], &NEXT].concat()).await;
     assert_eq!(shown, format!("current: {old}\nnext: {new}\n"));
+    let json = succeed(
+        folder,
+        &[&["identity", "show", "--json"][..], &NEXT].concat(),
+    )
+    .await;
+    assert_eq!(
+        json,
+        format!("{{\"current\":\"{old}\",\"next\":\"{new}\"}}\n")
+    );
     reload(&running, admin, "ok").await;
     assert_eq!(
         signer(&running, &pinned).await,
