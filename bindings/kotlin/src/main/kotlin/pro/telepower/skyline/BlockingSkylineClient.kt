@@ -61,6 +61,35 @@ public class BlockingSkylineClient(
     ): Unit = runBlocking { client.sendEvent(name, data, deadline?.toKotlinDuration()) }
 
     /**
+     * Queues an event for delivery, over every loss of the connection and every restart of the program; see
+     * [SkylineClient.track].
+     *
+     * @param name the event's name, for example `app.navigation`; at most 256 bytes.
+     * @param data null, booleans, numbers, texts, and lists and maps of these, under their names; at most
+     *   64 KiB.
+     */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun track(
+        name: String,
+        data: Map<String, Any?> = emptyMap(),
+    ): Unit = runBlocking { client.track(name, data) }
+
+    /**
+     * Waits until every event that was tracked before is delivered, or was given up; see
+     * [SkylineClient.flushEvents].
+     *
+     * @param deadline how long to wait; the configured call deadline when null.
+     */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun flushEvents(deadline: Duration? = null): Unit =
+        runBlocking { client.flushEvents(deadline?.toKotlinDuration()) }
+
+    /** What became of the tracked events, since the client was connected. */
+    public fun eventCounters(): EventCounters = client.eventCounters()
+
+    /**
      * Calls a method of the server; see [SkylineClient.call].
      *
      * @param method the method's name.

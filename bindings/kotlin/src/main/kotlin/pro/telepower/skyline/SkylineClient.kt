@@ -74,7 +74,7 @@ public class SkylineClient private constructor(
         awaitCore { native.getLimits(options(deadline)) }
 
     /**
-     * Reports an event.
+     * Reports an event and waits for the server's word; see [track] for events that must not be lost.
      *
      * @param name the event's name, for example `app.navigation`.
      * @param data null, booleans, numbers, texts, and lists and maps of these, under their names.
@@ -98,6 +98,48 @@ public class SkylineClient private constructor(
         data: Data,
         deadline: Duration? = null,
     ): Unit = sendEvent(name, serializer<Data>(), data, deadline)
+
+    /**
+     * Queues an event for delivery. Unlike [sendEvent] it neither needs a connection nor waits for the server.
+     *
+     * Queued events are delivered in their order, over every loss of the connection and every restart of the
+     * program, and each arrives once. They are kept in the state folder; the settings `maxQueuedEvents`,
+     * `maxQueuedEventBytes`, `eventOverflow` and `eventDurability` say how many, what happens when there are
+     * more, and whether this waits for the disk. Cancelling takes nothing back.
+     *
+     * @param name the event's name, for example `app.navigation`; at most 256 bytes.
+     * @param data null, booleans, numbers, texts, and lists and maps of these, under their names; at most
+     *   64 KiB.
+     * @throws SkylineException.EventQueueFull when the queue is full and may not drop anything.
+     * @throws SkylineException.State when the event has to be on disk and cannot be stored.
+     */
+    public suspend fun track(
+        name: String,
+        data: Map<String, Any?> = emptyMap(),
+    ): Unit = track(name, JsonObject.serializer(), jsonObject(data))
+
+    /**
+     * Queues an event for delivery; else like the one with a map.
+     *
+     * @param name the event's name, for example `app.navigation`; at most 256 bytes.
+     * @param data a `@Serializable` object; at most 64 KiB.
+     */
+    public suspend inline fun <reified Data> track(
+        name: String,
+        data: Data,
+    ): Unit = track(name, serializer<Data>(), data)
+
+    /**
+     * Waits until every event that was tracked before is delivered, or was given up (see [EventCounters]).
+     *
+     * @param deadline how long to wait; the configured call deadline when null.
+     * @throws SkylineException.DeadlineExceeded when the deadline passes first; the events stay queued.
+     */
+    public suspend fun flushEvents(deadline: Duration? = null): Unit =
+        awaitCore { native.flushEvents(options(deadline)) }
+
+    /** What became of the tracked events, since the client was connected. */
+    public fun eventCounters(): EventCounters = native.eventCounters().toEventCounters()
 
     /**
      * Calls a method of the server.
@@ -167,7 +209,8 @@ public class SkylineClient private constructor(
 
     /**
      * Closes the connection in order and waits for that. Calls in flight fail with
-     * [SkylineException.ShutDown], and so does everything asked later. Never fails; a second time it does
+     * [SkylineException.ShutDown], and so does everything asked later. Events that are not delivered are on
+     * disk then. Never fails; a second time it does
      * nothing.
      */
     public suspend fun shutdown(): Unit = withContext(NonCancellable) { awaitCore { native.shutdown() } }
@@ -193,6 +236,16 @@ public class SkylineClient private constructor(
     ) {
         val text = json.write(serializer, data)
         awaitCore { native.sendEventJson(name, text, options(deadline)) }
+    }
+
+    @PublishedApi
+    internal suspend fun <Data> track(
+        name: String,
+        serializer: KSerializer<Data>,
+        data: Data,
+    ) {
+        val text = json.write(serializer, data)
+        awaitCore { native.trackJson(name, text) }
     }
 
     @PublishedApi

@@ -35,6 +35,8 @@ import kotlin.time.Duration as KotlinDuration
  * | `updateUrl` | `/updates/` and the product's id on the host of `url` |
  * | `releaseKey` | none: the identity keys sign releases |
  * | `maxUpdateBytes` | 2 GiB |
+ * | `maxQueuedEvents`, `maxQueuedEventBytes` | 10 000, 16 MiB |
+ * | `eventOverflow`, `eventDurability` | [EventOverflow.DROP_OLDEST], [EventDurability.BUFFERED] |
  * | `extraRootCertificate` | none beside the system's |
  * | `proxy` | [SkylineProxy.Environment] |
  * | `allowPlaintext` | no |
@@ -88,8 +90,8 @@ public class SkylineConfiguration private constructor(
         public fun device(device: DeviceIdentity): Builder = set { copy(device = device) }
 
         /**
-         * The folder where the client keeps its last login and the source of the device's identity; created
-         * when absent. Must be given on Android: a folder below `Context.getFilesDir()`.
+         * The folder where the client keeps its last login, the source of the device's identity and the
+         * tracked events; created when absent. Must be given on Android: a folder below `Context.getFilesDir()`.
          */
         public fun stateFolder(folder: Path): Builder = set { copy(stateFolder = folder) }
 
@@ -166,6 +168,22 @@ public class SkylineConfiguration private constructor(
 
         /** The largest update that is downloaded, in bytes; above zero. */
         public fun maxUpdateBytes(bytes: Long): Builder = set { copy(maxUpdateBytes = bytes) }
+
+        /** How many tracked events may wait for their delivery; between 1 and 1 000 000. */
+        public fun maxQueuedEvents(events: Int): Builder = set { copy(maxQueuedEvents = events) }
+
+        /**
+         * How many bytes the waiting events may take, names and data as MessagePack and 35 bytes for each;
+         * between 128 KiB and 256 MiB.
+         */
+        public fun maxQueuedEventBytes(bytes: Long): Builder = set { copy(maxQueuedEventBytes = bytes) }
+
+        /** What happens to an event for which there is no room. */
+        public fun eventOverflow(overflow: EventOverflow): Builder = set { copy(eventOverflow = overflow) }
+
+        /** When tracking an event is done. */
+        public fun eventDurability(durability: EventDurability): Builder =
+            set { copy(eventDurability = durability) }
 
         /** Adds root certificates that are trusted beside the system's: one or more in PEM, or one in DER. */
         public fun extraRootCertificate(certificate: ByteArray): Builder =

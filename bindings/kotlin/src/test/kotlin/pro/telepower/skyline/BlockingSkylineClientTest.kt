@@ -31,6 +31,10 @@ class BlockingSkylineClientTest {
                 listOf("a", "b"),
                 client.call<List<String>, List<String>>("test.echo", listOf("a", "b")),
             )
+            client.track("app.started")
+            client.track("app.navigation", mapOf("to" to "/"))
+            client.flushEvents()
+            assertEquals(2, client.eventCounters().sent)
             assertEquals("[1,2]", client.callJson("test.echo", "[ 1, 2 ]"))
             assertArrayEquals(byteArrayOf(7), client.callRaw("test.echo", byteArrayOf(7)))
             val slow = """{"milliseconds":30000}"""

@@ -29,7 +29,9 @@ import kotlin.time.Duration.Companion.milliseconds
  * tests run as this class's own.
  */
 @Timeout(90)
-class ScenariosTest : SessionScenarios {
+class ScenariosTest :
+    SessionScenarios,
+    EventScenarios {
     private val server get() = TestServer.shared
 
     @Test
@@ -347,6 +349,8 @@ class ScenariosTest : SessionScenarios {
                     "update_url" to { updateUrl("ftp://127.0.0.1/update") },
                     "release_keys" to { releaseKey("35a5906d") },
                     "max_update_bytes" to { maxUpdateBytes(0) },
+                    "max_queued_events" to { maxQueuedEvents(0) },
+                    "max_queued_event_bytes" to { maxQueuedEventBytes(-1) },
                     "max_packet_bytes" to { maxPacketBytes(1) },
                     "max_packet_bytes" to { maxPacketBytes(-1) },
                     "max_calls_in_flight" to { maxCallsInFlight(0) },
