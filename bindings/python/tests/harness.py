@@ -53,25 +53,13 @@ class Server:
         """Makes the database in `folder` and starts a server with `options`; it listens then."""
         run(folder, "product", "set", PRODUCT, "--minimum-version", MINIMUM_VERSION)
         identity_key = run(folder, "keygen", "identity.key").strip()
-        with (folder / "server.log").open("w") as log:
-            process = subprocess.Popen(
-                [
-                    *(server_binary(), "serve", "--test-hooks"),
-                    *("--identity-key", "identity.key", "--listen", "127.0.0.1:0"),
-                    # Nobody waits for the calls that tests leave behind.
-                    *("--drain-deadline", "100ms", *options),
-                ],
-                cwd=folder,
-                env=clean_environment(),
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        server = cls(folder, identity_key, process, _listening_url(process))
-        if not server.url:
-            server.kill()
-            raise AssertionError("the server did not start: " + (folder / "server.log").read_text())
-        return server
+        return cls(folder, identity_key, *_serve(folder, "127.0.0.1:0", "identity.key", options))
+
+    def restart(self, identity_file: str = "identity.key") -> None:
+        """Kills the server and starts it again on the same port, database and releases."""
+        self.kill()
+        address = self.url.removeprefix("ws://").removesuffix("/ws")
+        self.process, self.url = _serve(self.folder, address, identity_file, ())
 
     def stop(self) -> None:
         """Stops the server in order."""
@@ -88,6 +76,16 @@ class Server:
         assert self.process.stdout is not None
         self.process.stdout.close()
 
+    def publish(self, file: Path, version: str, *options: str) -> None:
+        """Publishes a release for this system, signed by the identity key unless options differ."""
+        key = () if "--release-key" in options else ("--release-key", "identity.key")
+        platform = f"linux-{os.uname().machine}"
+        run(
+            self.folder,
+            *("release", "publish", str(file), "--product", PRODUCT),
+            *("--version", version, "--platform", platform, *key, *options),
+        )
+
     def issue(self, *arguments: str, plan: str = MONTHLY) -> str:
         """Issues a license and gives its key."""
         return run(
@@ -97,6 +95,32 @@ class Server:
     def admin(self, *arguments: str) -> str:
         """Runs an admin command on the server's database and gives what it prints."""
         return run(self.folder, *arguments)
+
+
+def _serve(
+    folder: Path, address: str, identity_file: str, options: tuple[str, ...]
+) -> tuple[subprocess.Popen[str], str]:
+    """Starts a server that listens on `address` when this returns; gives its URL too."""
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                *(server_binary(), "serve", "--test-hooks"),
+                *("--identity-key", identity_file, "--listen", address),
+                # Nobody waits for the calls that tests leave behind.
+                *("--drain-deadline", "100ms", *options),
+            ],
+            cwd=folder,
+            env=clean_environment(),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    url = _listening_url(process)
+    if not url:
+        process.kill()
+        process.wait()
+        raise AssertionError("the server did not start: " + (folder / "server.log").read_text())
+    return process, url
 
 
 def _listening_url(process: subprocess.Popen[str]) -> str:

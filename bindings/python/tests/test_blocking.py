@@ -87,9 +87,9 @@ def test_failures_are_the_same_exceptions(install: Install) -> None:
 def test_states_are_iterated(install: Install) -> None:
     client = install.blocking_client().connect()
     states = client.states()
-    assert next(states) == skyline.Connected()
+    assert states.next_state() == skyline.Ready()
     threading.Timer(0.1, client.shutdown).start()
-    assert list(states) == [skyline.Closed(None)]
+    assert list(states) == [skyline.ShutDown()]
 
 
 def test_it_may_be_used_in_a_thread_with_an_event_loop(install: Install) -> None:
@@ -103,8 +103,8 @@ def test_it_may_be_used_in_a_thread_with_an_event_loop(install: Install) -> None
 def test_a_forgotten_client_is_closed(install: Install) -> None:
     client = install.blocking_client().connect()
     states = client.states()
-    assert next(states) == skyline.Connected()
+    assert states.next_state() == skyline.Ready()
     del client
     gc.collect()
     # The reader of states does not keep the connection open.
-    assert isinstance([*states][-1], skyline.Closed)
+    assert isinstance([*states][-1], skyline.ShutDown)

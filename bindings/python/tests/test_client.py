@@ -81,23 +81,23 @@ async def test_a_deadline_may_be_a_timedelta(install: Install) -> None:
 async def test_states_are_told_to_each_reader(install: Install) -> None:
     async with install.client() as client:
         first, second = client.states(), client.states()
-        assert await first.__anext__() == skyline.Connected()
-        assert await second.__anext__() == skyline.Connected()
-    assert [state async for state in first] == [skyline.Closed(None)]
-    assert [state async for state in second] == [skyline.Closed(None)]
-    assert [state async for state in client.states()] == [skyline.Closed(None)]
+        assert await first.next_state() == skyline.Ready()
+        assert await second.next_state() == skyline.Ready()
+    assert [state async for state in first] == [skyline.ShutDown()]
+    assert [state async for state in second] == [skyline.ShutDown()]
+    assert [state async for state in client.states()] == [skyline.ShutDown()]
 
 
 async def test_a_lost_connection_is_told(install: Install) -> None:
     async with install.client() as client:
         states = client.states()
-        assert await states.__anext__() == skyline.Connected()
+        assert await states.next_state() == skyline.Ready()
         with pytest.raises(skyline.ConnectionLost) as lost:
             await client.call("test.drop-connection")
         assert lost.value.maybe_executed is True
-        state = await states.__anext__()
-        assert isinstance(state, skyline.Disconnected)
-        assert isinstance(state.error, skyline.ConnectionLost)
+        state = await states.next_state()
+        assert isinstance(state, skyline.Reconnecting)
+        assert isinstance(state.last_error, skyline.ConnectionLost)
 
 
 async def test_a_breach_is_told(install: Install) -> None:
@@ -105,7 +105,7 @@ async def test_a_breach_is_told(install: Install) -> None:
         with pytest.raises(skyline.IntegrityBreach):
             await client.call("test.status", {"status": "INTEGRITY_BREACH", "message": "B"})
         state = [state async for state in client.states()][-1]
-        assert isinstance(state, skyline.Closed)
+        assert isinstance(state, skyline.Breached)
         assert isinstance(state.error, skyline.IntegrityBreach)
         assert state.error.server_message == "B"
 
@@ -175,10 +175,10 @@ async def test_its_description_names_product_and_no_key(install: Install) -> Non
 async def test_a_forgotten_client_is_closed(install: Install) -> None:
     client = await install.client().connect()
     states = client.states()
-    assert await states.__anext__() == skyline.Connected()
+    assert await states.next_state() == skyline.Ready()
     del client
     gc.collect()
-    assert isinstance([state async for state in states][-1], skyline.Closed)
+    assert isinstance([state async for state in states][-1], skyline.ShutDown)
 
 
 def test_event_loops_come_and_go(install: Install) -> None:

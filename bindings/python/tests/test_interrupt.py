@@ -41,7 +41,7 @@ with skyline.BlockingClient(**settings) as client:
         print("interrupted")
 """
     lines = output_of(INTERRUPT + program, install.settings()).splitlines()
-    assert lines == ["interrupted True 1"] * 3 + ["Connected()", "interrupted"]
+    assert lines == ["interrupted True 1"] * 3 + ["Ready()", "interrupted"]
 
 
 def test_it_ends_a_blocking_connect(install: Install) -> None:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import dataclasses
 import datetime
 import gc
 import logging
+import os
+import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack
 import pytest
 
 import skyline
-from harness import MINIMUM_VERSION, MONTHLY, SESSION_TOKEN, Install, Server
+from harness import MINIMUM_VERSION, MONTHLY, PRODUCT, SESSION_TOKEN, Install, Server
+
+State = TypeVar("State")
 
 MIB = 1 << 20
 
@@ -266,8 +272,8 @@ async def test_a_server_that_goes_away_fails_the_calls(own_server: Server, tmp_p
         assert isinstance(failure, ConnectionError)
         assert failure.code == "CONNECTION_LOST"
         assert failure.maybe_executed is True
-    with pytest.raises(skyline.ConnectionLost) as refused:
-        await client.call("test.echo", 1)
+    with pytest.raises(skyline.DeadlineExceeded) as refused:
+        await client.call("test.echo", 1, deadline=0.1)
     assert refused.value.maybe_executed is False
 
 
@@ -285,6 +291,14 @@ async def test_each_invalid_configuration_field_is_named(install: Install, tmp_p
         *(("connect_deadline", seconds) for seconds in (0, -1.5, float("inf"), float("nan"))),
         ("handshake_deadline", datetime.timedelta(0)),
         ("call_deadline", 0.0),
+        *(("reconnect_initial_delay", seconds) for seconds in (0, -1)),
+        *(("reconnect_max_delay", seconds) for seconds in (0.1, 10**6)),
+        ("reconnect_stable_after", -1),
+        *(("max_queued_events", number) for number in (0, -1, 1 << 32)),
+        *(("max_queued_event_bytes", number) for number in (0, -1)),
+        *(("update_url", url) for url in ("", "no url", "ftp://127.0.0.1/")),
+        ("release_keys", "12ab"),
+        ("max_update_bytes", 0),
         *(("max_packet_bytes", number) for number in (0, -1, 4095, 1 << 31, 1 << 70)),
         ("max_calls_in_flight", 0),
         ("max_bytes_in_flight", 0),
@@ -387,3 +401,295 @@ async def test_integers_keep_their_64_bits(install: Install) -> None:
         for too_large in (2**64, -(2**63) - 1):
             with pytest.raises(skyline.PayloadError):
                 await client.call("test.echo", too_large)
+
+
+# Waits that do not keep a test waiting.
+IMPATIENT = {"reconnect_initial_delay": 0.02, "reconnect_max_delay": 0.2}
+
+
+async def drop_connection(client: skyline.Client) -> None:
+    """Has the server drop the connection without an answer."""
+    with pytest.raises(skyline.ConnectionLost):
+        await client.call("test.drop-connection")
+
+
+async def wait_for(states: skyline.States, kind: type[State]) -> State:
+    """The next state of that kind."""
+    async for state in states:
+        if isinstance(state, kind):
+            return state
+    raise AssertionError(f"the states ended without {kind.__name__}")
+
+
+@pytest.fixture
+def own_install(own_server: Server, tmp_path: Path) -> Install:
+    """An installation of a server that the test may break."""
+    return Install(own_server, tmp_path / "state", own_server.issue())
+
+
+async def test_a_lost_connection_is_made_again(install: Install) -> None:
+    async with install.client(**IMPATIENT) as client:
+        for number in range(3):
+            await drop_connection(client)
+            assert await client.call("test.echo", number) == number
+
+
+async def test_a_call_waits_for_the_next_connection(own_install: Install) -> None:
+    async with own_install.client(**IMPATIENT) as client:
+        states = client.states()
+        own_install.server.kill()
+        await wait_for(states, skyline.Reconnecting)
+        call = asyncio.ensure_future(client.call("test.echo", 7))
+        await asyncio.sleep(0.3)
+        assert not call.done()
+        await asyncio.to_thread(own_install.server.restart)
+        assert await call == 7
+
+
+async def test_a_call_lost_on_the_way_says_that_it_may_have_run(install: Install) -> None:
+    async with install.client(**IMPATIENT) as client:
+        call = asyncio.ensure_future(client.call("test.delay", LONG))
+        await asyncio.sleep(0.1)
+        await drop_connection(client)
+        with pytest.raises(skyline.ConnectionLost) as lost:
+            await call
+        assert lost.value.maybe_executed is True
+
+
+async def test_an_idempotent_call_is_sent_again(install: Install) -> None:
+    async with install.client(**IMPATIENT) as client:
+        delay = {"milliseconds": 500}
+        call = asyncio.ensure_future(client.call("test.delay", delay, idempotent=True))
+        await asyncio.sleep(0.1)
+        await drop_connection(client)
+        assert await call is None
+
+
+async def test_reconnecting_now_ends_the_wait(own_install: Install) -> None:
+    # Drawn evenly below a day: hours, but for one run in thousands.
+    day = datetime.timedelta(days=1)
+    async with own_install.client(reconnect_initial_delay=day, reconnect_max_delay=day) as client:
+        states = client.states()
+        await asyncio.to_thread(own_install.server.restart)
+        await wait_for(states, skyline.Reconnecting)
+        client.reconnect_now()
+        await wait_for(states, skyline.Ready)
+        assert await client.call("test.echo", 1) == 1
+
+
+async def test_every_state_is_told(own_install: Install) -> None:
+    async with own_install.client(**IMPATIENT) as client:
+        states = client.states()
+        assert await states.next_state() == skyline.Ready()
+        own_install.server.kill()
+        lost = await wait_for(states, skyline.Reconnecting)
+        assert lost.attempt == 1
+        assert lost.next_delay <= datetime.timedelta(seconds=0.02)
+        assert isinstance(lost.last_error, skyline.ConnectionLost)
+        while lost.attempt == 1:
+            lost = await wait_for(states, skyline.Reconnecting)
+        assert isinstance(lost.last_error, skyline.ConnectionFailed)
+        await wait_for(states, skyline.Connecting)
+        await asyncio.to_thread(own_install.server.restart)
+        await wait_for(states, skyline.Ready)
+    assert await states.next_state() == skyline.ShutDown()
+    assert await states.next_state() is None
+
+
+async def test_a_refusal_while_reconnecting_ends_the_client(install: Install) -> None:
+    async with install.client(**IMPATIENT) as client:
+        states = client.states()
+        install.server.admin("license", "suspend", install.license_key)
+        await drop_connection(client)
+        refused = await wait_for(states, skyline.Refused)
+        assert isinstance(refused.error, skyline.LicenseSuspended)
+        with pytest.raises(skyline.LicenseSuspended):
+            await client.call("test.echo", 1)
+        assert await states.next_state() is None
+
+
+async def test_an_idempotent_call_waits_out_a_rate_limit(install: Install) -> None:
+    limited = {"status": "RATE_LIMITED", "message": "Slowly.", "retryAfterSeconds": 1}
+    async with install.client() as client:
+        with pytest.raises(skyline.RateLimited) as at_once:
+            await client.call("test.status", limited)
+        assert at_once.value.retry_after == 1.0
+        begun = time.monotonic()
+        with pytest.raises(skyline.RateLimited):
+            await client.call("test.status", limited, deadline=2.5, idempotent=True)
+        assert time.monotonic() - begun >= 1
+
+
+async def test_a_rotated_identity_key_is_accepted(own_install: Install) -> None:
+    server = own_install.server
+    next_key = server.admin("keygen", "next.key").strip()
+    keys = [server.identity_key, next_key]
+    async with own_install.client(identity_keys=keys, **IMPATIENT) as prepared:
+        await asyncio.to_thread(server.restart, "next.key")
+        assert await prepared.call("test.echo", 1) == 1
+    with pytest.raises(skyline.IntegrityBreach) as breach:
+        await own_install.client().connect()
+    assert breach.value.breach_reason == "server-signature"
+
+
+async def test_a_tracked_event_arrives_once(install: Install) -> None:
+    async with install.client(event_durability=skyline.EventDurability.SYNCED) as client:
+        await client.track("app.start", {"at": [1, 2]})
+        await client.track("app.stop")
+        await client.flush_events()
+        counters = client.event_counters()
+        assert (counters.tracked, counters.queued, counters.sent) == (2, 0, 2)
+        stored = await client.call("test.events")
+    assert [(event["event"], event["data"]) for event in stored] == [
+        ("app.start", {"at": [1, 2]}),
+        ("app.stop", {}),
+    ]
+    assert all(event["id"] for event in stored)
+
+
+async def test_tracked_events_survive_a_restart(own_install: Install) -> None:
+    async with own_install.client(**IMPATIENT) as client:
+        states = client.states()
+        own_install.server.kill()
+        await wait_for(states, skyline.Reconnecting)
+        for number in range(20):
+            await client.track("numbered", {"number": number})
+        assert client.event_counters().queued == 20
+    await asyncio.to_thread(own_install.server.restart)
+    async with own_install.client() as client:
+        await client.flush_events()
+        assert client.event_counters().recovered == 20
+        stored = await client.call("test.events")
+    assert [event["data"]["number"] for event in stored] == list(range(20))
+
+
+@pytest.mark.parametrize("overflow", skyline.EventOverflow)
+async def test_a_full_event_queue_follows_its_policy(
+    own_install: Install, overflow: skyline.EventOverflow
+) -> None:
+    settings = {"max_queued_events": 3, "event_overflow": overflow, **IMPATIENT}
+    async with own_install.client(**settings) as client:
+        states = client.states()
+        own_install.server.kill()
+        await wait_for(states, skyline.Reconnecting)
+        for number in range(3):
+            await client.track("numbered", {"number": number})
+        if overflow is skyline.EventOverflow.REFUSE:
+            with pytest.raises(skyline.EventQueueFull) as full:
+                await client.track("numbered", {"number": 3})
+            assert full.value.code == "EVENT_QUEUE_FULL"
+            expected, dropped = [0, 1, 2], 0
+        else:
+            await client.track("numbered", {"number": 3})
+            expected, dropped = [1, 2, 3], 1
+        await asyncio.to_thread(own_install.server.restart)
+        await client.flush_events()
+        counters = client.event_counters()
+        assert (counters.sent, counters.dropped) == (3, dropped)
+        stored = await client.call("test.events")
+    assert [event["data"]["number"] for event in stored] == expected
+
+
+async def test_flushing_events_ends_at_its_deadline(own_install: Install) -> None:
+    async with own_install.client(**IMPATIENT) as client:
+        states = client.states()
+        own_install.server.kill()
+        await wait_for(states, skyline.Reconnecting)
+        await client.track("app.start")
+        with pytest.raises(skyline.DeadlineExceeded):
+            await client.flush_events(deadline=0.2)
+        await asyncio.to_thread(own_install.server.restart)
+        await client.flush_events()
+        assert client.event_counters().sent == 1
+
+
+def release(folder: Path, size: int = 3 * MIB) -> Path:
+    """A file to be published."""
+    file = folder / "telepower-setup.bin"
+    file.write_bytes(os.urandom(size))
+    return file
+
+
+async def test_an_update_is_downloaded_and_verified(own_install: Install, tmp_path: Path) -> None:
+    server, folder = own_install.server, tmp_path / "downloads"
+    published = release(tmp_path)
+    server.publish(published, "7.1.0")
+    server.admin("product", "set", PRODUCT, "--minimum-version", "7.1.0")
+    client = own_install.client(language="russian")
+    with pytest.raises(skyline.OutdatedVersion):
+        await client.connect()
+    seen: list[skyline.UpdateProgress] = []
+    update = await client.download_update(folder, on_progress=seen.append)
+    assert (update.version, update.file_name) == ("7.1.0", "telepower-setup.bin")
+    assert update.path == folder / "telepower-setup.bin"
+    assert update.path.read_bytes() == published.read_bytes()
+    assert seen
+    assert [each.total for each in seen] == [update.size] * len(seen)
+    assert seen[-1].bytes == update.size == published.stat().st_size
+    async with own_install.client(product_version=update.version) as updated:
+        assert updated.session.is_activated_now
+
+
+async def test_a_cancelled_download_goes_on_where_it_stopped(
+    own_install: Install, tmp_path: Path
+) -> None:
+    folder = tmp_path / "downloads"
+    published = release(tmp_path, 64 * MIB)
+    own_install.server.publish(published, "7.1.0")
+    client = own_install.client()
+    begun = asyncio.Event()
+
+    def note(progress: skyline.UpdateProgress) -> None:
+        if progress.bytes > 0:
+            begun.set()
+
+    download = asyncio.ensure_future(client.download_update(folder, on_progress=note))
+    await begun.wait()
+    download.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await download
+    assert not (folder / published.name).exists()
+    seen: list[skyline.UpdateProgress] = []
+    update = await client.download_update(folder, on_progress=seen.append)
+    assert seen[0].bytes > 0
+    assert update.path.read_bytes() == published.read_bytes()
+
+
+async def test_an_update_with_a_wrong_signature_is_refused(
+    own_install: Install, tmp_path: Path
+) -> None:
+    server, folder = own_install.server, tmp_path / "downloads"
+    server.admin("keygen", "other.key")
+    server.publish(release(tmp_path), "7.1.0", "--release-key", "other.key")
+    with pytest.raises(skyline.UpdateError) as refused:
+        await own_install.client().download_update(folder)
+    assert refused.value.code == "UPDATE_SIGNATURE_WRONG"
+    assert refused.value.update_failure == "signature-wrong"
+    assert not (folder / "telepower-setup.bin").exists()
+
+
+async def test_a_file_from_elsewhere_is_verified(own_install: Install, tmp_path: Path) -> None:
+    server = own_install.server
+    file = release(tmp_path)
+    server.publish(file, "7.1.0")
+    address = f"{server.url.replace('ws', 'http', 1).removesuffix('/ws')}/updates/{PRODUCT}"
+    query = f"version=7.0.3&platform=linux-{os.uname().machine}"
+    request = urllib.request.Request(f"{address}?{query}", method="HEAD")
+
+    def headers() -> tuple[bytes, bytes]:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            manifest, signature = (
+                answer.headers[name] for name in ("Skyline-Manifest", "Skyline-Signature")
+            )
+            return base64.b64decode(manifest), base64.b64decode(signature)
+
+    manifest, signature = await asyncio.to_thread(headers)
+    client = own_install.client()
+    update = await client.verify_update(file, manifest, signature)
+    assert (update.version, update.path) == ("7.1.0", file)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(skyline.UpdateError) as refused:
+        await client.verify_update(file, manifest, signature)
+    assert refused.value.code == "UPDATE_HASH"

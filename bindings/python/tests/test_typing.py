@@ -48,8 +48,13 @@ async def main(key: bytes) -> None:
         await client.send_event("event", {"a": 1})
         async for state in client.states():
             reveal_type(state)
-            if isinstance(state, skyline.Disconnected):
-                reveal_type(state.error)
+            if isinstance(state, skyline.Reconnecting):
+                reveal_type(state.last_error)
+        await client.call("method", deadline=1, idempotent=True)
+        await client.track("event", {"a": 1})
+        await client.flush_events(deadline=1)
+        reveal_type(client.event_counters().sent)
+        reveal_type(await client.download_update("downloads", on_progress=print))
 
 
 def blocking() -> None:
@@ -67,18 +72,25 @@ def blocking() -> None:
         reveal_type(error.retry_after)
 """
 
+STATE = " | ".join(
+    f"skyline._states.{name}"
+    for name in ("Connecting", "Ready", "Reconnecting", "Refused", "Breached", "ShutDown")
+)
+
 REVEALED = [
     "skyline._client.Client",
     "datetime.date",
     "dict[str, int]",
     "Any",
     "bytes | None",
-    "skyline._states.Connected | skyline._states.Disconnected | skyline._states.Closed",
+    STATE,
     "skyline._errors.SkylineError",
+    "int",
+    "skyline._update.Update",
     "skyline._blocking.BlockingClient",
     "skyline._session.Session",
     "dict[str, int]",
-    "skyline._states.Connected | skyline._states.Disconnected | skyline._states.Closed",
+    STATE,
     "float | None",
 ]
 
@@ -97,9 +109,10 @@ async def use(client: skyline.Client) -> int:
 # Where the stub differs from the generated module on purpose.
 ALLOWED = r"""
 # That objects are declared as protocols is of no use.
-skyline\._native\.(Cancellation|Client|SecretText|StateStream)
+skyline\._native\.(Cancellation|Client|SecretText|StateStream|UpdateDownload)
 # Only the library makes these.
-skyline\._native\.(Client|FailureDetails|LogRecord|Session|StateStream)\.__init__
+skyline\._native\.(Client|EventCounters|FailureDetails|LogRecord|Session)\.__init__
+skyline\._native\.(StateStream|Update|UpdateDownload|UpdateProgress)\.__init__
 # The stub speaks for this.
 skyline\._native\.skyline\..*
 """

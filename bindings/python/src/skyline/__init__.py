@@ -16,7 +16,7 @@ failure is a `SkylineError`. The library logs to ``logging.getLogger("skyline")`
         print(client.session.expiry_date, client.limits())
 """
 
-from skyline._blocking import BlockingClient
+from skyline._blocking import BlockingClient, BlockingStates
 from skyline._client import Client
 from skyline._config import Certificate, IdentityKey, Proxy
 from skyline._convert import Seconds
@@ -48,11 +48,23 @@ from skyline._errors import (
     StatusError,
     UnknownMethod,
     UnknownStatus,
+    UpdateError,
 )
+from skyline._events import EventCounters, EventDurability, EventOverflow
 from skyline._logging import TRACE
 from skyline._native import library_version
 from skyline._session import Session
-from skyline._states import Closed, Connected, ConnectionState, Disconnected
+from skyline._states import (
+    Breached,
+    Connecting,
+    ConnectionState,
+    Ready,
+    Reconnecting,
+    Refused,
+    ShutDown,
+    States,
+)
+from skyline._update import Update, UpdateProgress
 
 __version__ = library_version()
 
@@ -60,17 +72,20 @@ __all__ = [
     "TRACE",
     "BadRequest",
     "BlockingClient",
+    "BlockingStates",
+    "Breached",
     "Certificate",
     "Client",
     "ClientShutDown",
-    "Closed",
-    "Connected",
+    "Connecting",
     "ConnectionFailed",
     "ConnectionLost",
     "ConnectionState",
     "DeadlineExceeded",
     "DeviceIdentity",
-    "Disconnected",
+    "EventCounters",
+    "EventDurability",
+    "EventOverflow",
     "EventQueueFull",
     "ForkedError",
     "HandshakeFailed",
@@ -89,12 +104,20 @@ __all__ = [
     "PayloadError",
     "Proxy",
     "RateLimited",
+    "Ready",
+    "Reconnecting",
+    "Refused",
     "Seconds",
     "Session",
+    "ShutDown",
     "SkylineError",
     "StateFolderError",
+    "States",
     "StatusError",
     "UnknownMethod",
     "UnknownStatus",
+    "Update",
+    "UpdateError",
+    "UpdateProgress",
     "__version__",
 ]

@@ -9,19 +9,21 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from skyline import _process
+from skyline import _process, _update
 from skyline._client import Client
 from skyline._config import Configured
 from skyline._convert import Seconds
+from skyline._update import Download, Folder, Update, UpdateProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
 
+    from skyline._events import EventCounters
     from skyline._session import Session
-    from skyline._states import ConnectionState, StateReader
+    from skyline._states import ConnectionState, States
 
 _Result = TypeVar("_Result")
 
@@ -79,7 +81,7 @@ class BlockingClient(Configured):
 
     @property
     def session(self) -> Session:
-        """What the server said at the login, as `Client.session`."""
+        """What the server said at the last login, as `Client.session`."""
         return self._connected().session
 
     def limits(self, *, deadline: Seconds | None = None) -> dict[str, int]:
@@ -96,19 +98,74 @@ class BlockingClient(Configured):
         """Reports an event, as `Client.send_event`."""
         _wait_for(self._connected().send_event(name, data, deadline=deadline))
 
-    def call(self, method: str, payload: Any = None, *, deadline: Seconds | None = None) -> Any:
+    def track(self, name: str, data: Mapping[str, Any] | None = None) -> None:
+        """Queues an event for delivery, as `Client.track`."""
+        _wait_for(self._connected().track(name, data))
+
+    def flush_events(self, *, deadline: Seconds | None = None) -> None:
+        """Waits until every event tracked before is delivered, as `Client.flush_events`."""
+        _wait_for(self._connected().flush_events(deadline=deadline))
+
+    def event_counters(self) -> EventCounters:
+        """What became of the tracked events."""
+        return self._connected().event_counters()
+
+    def call(
+        self,
+        method: str,
+        payload: Any = None,
+        *,
+        deadline: Seconds | None = None,
+        idempotent: bool = False,
+    ) -> Any:
         """Calls any method of the server, as `Client.call`."""
-        return _wait_for(self._connected().call(method, payload, deadline=deadline))
+        client = self._connected()
+        return _wait_for(client.call(method, payload, deadline=deadline, idempotent=idempotent))
 
     def call_raw(
-        self, method: str, payload: bytes | None = None, *, deadline: Seconds | None = None
+        self,
+        method: str,
+        payload: bytes | None = None,
+        *,
+        deadline: Seconds | None = None,
+        idempotent: bool = False,
     ) -> bytes | None:
         """Calls any method with payloads that are MessagePack already, as `Client.call_raw`."""
-        return _wait_for(self._connected().call_raw(method, payload, deadline=deadline))
+        client = self._connected()
+        return _wait_for(client.call_raw(method, payload, deadline=deadline, idempotent=idempotent))
 
-    def states(self) -> Iterator[ConnectionState]:
+    def states(self) -> BlockingStates:
         """The states of the connection, as `Client.states`; each step waits for a change."""
-        return _rest(self._connected()._state_reader())
+        return BlockingStates(self._connected().states())
+
+    def reconnect_now(self) -> None:
+        """Tells the client that the network is back, as `Client.reconnect_now`."""
+        self._connected().reconnect_now()
+
+    def download_update(
+        self,
+        folder: Folder,
+        *,
+        on_progress: Callable[[UpdateProgress], None] | None = None,
+    ) -> Update:
+        """Downloads and verifies the newest version, as `Client.download_update`.
+
+        Ctrl-C ends the download, as does an exception of `on_progress`, which is called on this
+        thread.
+        """
+        download = Download(self._configuration, folder)
+        try:
+            if on_progress is not None:
+                while (progress := _wait_for(download.next_progress())) is not None:
+                    on_progress(progress)
+            return _wait_for(download.finish())
+        except BaseException:
+            download.cancel()
+            raise
+
+    def verify_update(self, file: Folder, manifest: bytes, signature: bytes) -> Update:
+        """Verifies a file that came in another way, as `Client.verify_update`."""
+        return _wait_for(_update.verify(self._configuration, file, manifest, signature))
 
     def _connected(self) -> Client:
         if self._twin is None:
@@ -116,9 +173,27 @@ class BlockingClient(Configured):
         return self._twin
 
 
-def _rest(states: StateReader) -> Iterator[ConnectionState]:
-    while (state := _wait_for(states.next())) is not None:
-        yield state
+class BlockingStates:
+    """The states of one client, one after the other; ``for`` goes through them."""
+
+    def __init__(self, states: States) -> None:
+        """Reads from `states`."""
+        self._states = states
+
+    def next_state(self) -> ConnectionState | None:
+        """The present state at the first call, then each change; ``None`` after the last."""
+        return _wait_for(self._states.next_state())
+
+    def __iter__(self) -> Iterator[ConnectionState]:
+        """All the states from here on."""
+        return self
+
+    def __next__(self) -> ConnectionState:
+        """The next state."""
+        state = self.next_state()
+        if state is None:
+            raise StopIteration
+        return state
 
 
 class _LoopThread:

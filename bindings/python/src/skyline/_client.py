@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from skyline import _native, _process, _session
+from skyline import _native, _process, _session, _update
 from skyline._config import Configured
-from skyline._convert import Seconds, duration, wrong_type
+from skyline._convert import Seconds, duration
 from skyline._errors import SkylineError
+from skyline._events import EventCounters, packed_data
 from skyline._payload import pack, unpack
-from skyline._states import ConnectionState, StateReader
+from skyline._states import States
+from skyline._update import Download, Folder, Update, UpdateProgress
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -36,8 +37,11 @@ class Client(Configured):
             print(await client.limits())
 
     Any number of calls may be in flight, from any tasks. Cancelling a task cancels its call and
-    leaves the client usable. A client that is just forgotten closes its connection. A lost
-    connection is not made again: make another client then.
+    leaves the client usable. A client that is just forgotten closes its connection.
+
+    A connected client keeps its session: when the connection is lost, it connects and logs in
+    again by itself, until it is shut down, the server refuses the login for good, or the
+    session's integrity is violated. `states` tells how it is doing.
     """
 
     _client: _native.Client | None = None
@@ -45,7 +49,8 @@ class Client(Configured):
     async def connect(self) -> Self:
         """Connects, has the server prove its identity, and logs in; ``async with`` does it too.
 
-        A failed attempt may be repeated.
+        A failed attempt may be repeated; nothing but this call tries again before the first
+        success.
 
         Returns:
             This client.
@@ -96,7 +101,7 @@ class Client(Configured):
 
     @property
     def session(self) -> Session:
-        """What the server said at the login.
+        """What the server said at the last login.
 
         Raises:
             RuntimeError: the client is not connected yet.
@@ -110,7 +115,7 @@ class Client(Configured):
             deadline: How long it may take, in seconds. Default: the client's ``call_deadline``.
 
         Raises:
-            SkylineError: as `call`.
+            SkylineError: as `call`. The call is idempotent.
         """
         return await _process.drive(self._connected().get_limits, _options(deadline))
 
@@ -121,7 +126,7 @@ class Client(Configured):
         *,
         deadline: Seconds | None = None,
     ) -> None:
-        """Reports an event.
+        """Reports an event and waits for the server to have it; `track` does not wait.
 
         Args:
             name: The event's name, for example ``"app.navigation"``.
@@ -131,13 +136,55 @@ class Client(Configured):
         Raises:
             SkylineError: as `call`.
         """
-        if data is not None and not isinstance(data, Mapping):
-            raise wrong_type("data", "a mapping", data)
-        packed = pack(dict(data) if data is not None else {})
+        packed = packed_data(data)
         await _process.drive(self._connected().send_event, name, packed, _options(deadline))
 
+    async def track(self, name: str, data: Mapping[str, Any] | None = None) -> None:
+        """Queues an event for delivery; needs no connection and does not wait for the server.
+
+        Events are delivered in order and at least once, across lost connections and restarts of
+        the program; the server drops repeats. They wait in a file in the state folder.
+
+        Args:
+            name: The event's name, for example ``"app.navigation"``; at most 256 bytes.
+            data: What belongs to it; nothing is an empty mapping. At most 64 KiB of MessagePack.
+
+        Raises:
+            EventQueueFull: there is no room, and the client is to refuse then.
+            PayloadError: the event is too large, or has no form in MessagePack.
+            StateFolderError: the event could not be written, and the client is to sync it.
+            ClientShutDown: the client was shut down.
+            RuntimeError: the client is not connected yet.
+        """
+        await _process.drive(self._connected().track, name, packed_data(data))
+
+    async def flush_events(self, *, deadline: Seconds | None = None) -> None:
+        """Waits until every event tracked before is delivered or was given up.
+
+        Args:
+            deadline: How long it may take, in seconds. Default: the client's ``call_deadline``.
+
+        Raises:
+            DeadlineExceeded: the deadline passed first; the events stay queued.
+            SkylineError: the client is finished, as for `call`.
+        """
+        await _process.drive(self._connected().flush_events, _options(deadline))
+
+    def event_counters(self) -> EventCounters:
+        """What became of the tracked events.
+
+        Raises:
+            RuntimeError: the client is not connected yet.
+        """
+        return EventCounters._from_native(_process.call(self._connected().event_counters))
+
     async def call(
-        self, method: str, payload: Any = None, *, deadline: Seconds | None = None
+        self,
+        method: str,
+        payload: Any = None,
+        *,
+        deadline: Seconds | None = None,
+        idempotent: bool = False,
     ) -> Any:
         """Calls any method of the server.
 
@@ -146,15 +193,19 @@ class Client(Configured):
             payload: What `msgpack` can write: ``None`` (no payload), ``bool``, ``int`` of 64
                 bits, ``float``, ``str``, ``bytes``, ``list``, ``tuple``, ``dict``,
                 `msgpack.ExtType`, `msgpack.Timestamp`.
-            deadline: How long the call may take, in seconds, waiting for its turn included.
-                Default: the client's ``call_deadline``.
+            deadline: How long the call may take, in seconds, reconnecting and waiting for its
+                turn included. Default: the client's ``call_deadline``.
+            idempotent: Whether executing the call twice does no harm. Then it is sent again when
+                the connection is lost before its answer, and waits out a rate limit, both within
+                its deadline.
 
         Returns:
             The answer's payload, ``None`` when it has none.
 
         Raises:
             StatusError: the server refused, for example as `UnknownMethod` or `RateLimited`.
-            ConnectionLost: the connection ended before the answer came.
+            ConnectionLost: the connection ended after the request was written and before the
+                answer came: the request may have been executed.
             DeadlineExceeded: the deadline passed first.
             PayloadError: the payload has no form in MessagePack, or the answer none in Python.
             PacketTooLarge: the payload is larger than ``max_packet_bytes`` allows.
@@ -164,11 +215,16 @@ class Client(Configured):
             RuntimeError: the client is not connected yet.
         """
         packed = pack(payload) if payload is not None else None
-        answer = await self.call_raw(method, packed, deadline=deadline)
+        answer = await self.call_raw(method, packed, deadline=deadline, idempotent=idempotent)
         return unpack(answer) if answer is not None else None
 
     async def call_raw(
-        self, method: str, payload: bytes | None = None, *, deadline: Seconds | None = None
+        self,
+        method: str,
+        payload: bytes | None = None,
+        *,
+        deadline: Seconds | None = None,
+        idempotent: bool = False,
     ) -> bytes | None:
         """Calls any method of the server with payloads that are MessagePack already.
 
@@ -177,6 +233,7 @@ class Client(Configured):
             payload: The MessagePack of one value, or ``None`` for no payload.
             deadline: How long the call may take, in seconds. Default: the client's
                 ``call_deadline``.
+            idempotent: Whether executing the call twice does no harm, as for `call`.
 
         Returns:
             The MessagePack of the answer's payload, ``None`` when it has none.
@@ -184,21 +241,68 @@ class Client(Configured):
         Raises:
             SkylineError: as `call`.
         """
-        return await _process.drive(self._connected().call, method, payload, _options(deadline))
+        options = _options(deadline, idempotent=idempotent)
+        return await _process.drive(self._connected().call, method, payload, options)
 
-    def states(self) -> AsyncIterator[ConnectionState]:
-        """The states of the connection: the present one, then each change, until it is closed.
+    def states(self) -> States:
+        """The states of the connection: the present one, then each change, until the last.
 
-        A reader that is slow may miss states in between, never the last one. Reading does not
-        keep the client alive.
+        ::
+
+            async for state in client.states():
+                print(state)
 
         Raises:
             RuntimeError: the client is not connected yet.
         """
-        return self._state_reader().rest()
+        return States(_process.call(self._connected().states))
 
-    def _state_reader(self) -> StateReader:
-        return StateReader(_process.call(self._connected().states))
+    def reconnect_now(self) -> None:
+        """Tells the client that a connection is worth trying now: the network is back.
+
+        A wait between two attempts ends; a connection that seems open is asked for a sign of life.
+
+        Raises:
+            RuntimeError: the client is not connected yet.
+        """
+        _process.call(self._connected().reconnect_now)
+
+    async def download_update(
+        self,
+        folder: Folder,
+        *,
+        on_progress: Callable[[UpdateProgress], None] | None = None,
+    ) -> Update:
+        """Downloads the newest version of the product for this system, and verifies it.
+
+        The client need not be connected: `OutdatedVersion` is the usual reason to update. Nothing
+        stands under the file's name before every check has passed. Cancelling the task ends the
+        download; what has come stays in the folder, and the next download goes on there.
+
+        Args:
+            folder: Where the file is to be; made when absent.
+            on_progress: Called with the progress, again and again.
+
+        Raises:
+            UpdateError: the update was refused, or is not to be had: see ``update_failure``.
+            ConnectionFailed: the server could not be reached, again and again.
+            InvalidConfiguration: a setting is malformed.
+        """
+        return await Download(self._configuration, folder).run(on_progress)
+
+    async def verify_update(self, file: Folder, manifest: bytes, signature: bytes) -> Update:
+        """Verifies a file that came in another way; the client need not be connected.
+
+        Args:
+            file: Where it is.
+            manifest: The signed manifest, as bytes.
+            signature: The signature over it, 64 bytes.
+
+        Raises:
+            UpdateError: the first thing that is wrong: see ``update_failure``.
+            InvalidConfiguration: a setting is malformed.
+        """
+        return await _update.verify(self._configuration, file, manifest, signature)
 
     def _connected(self) -> _native.Client:
         if self._client is None:
@@ -206,5 +310,5 @@ class Client(Configured):
         return self._client
 
 
-def _options(deadline: Seconds | None) -> _native.CallOptions:
-    return _native.CallOptions(deadline=duration("deadline", deadline))
+def _options(deadline: Seconds | None, *, idempotent: bool = False) -> _native.CallOptions:
+    return _native.CallOptions(deadline=duration("deadline", deadline), idempotent=bool(idempotent))

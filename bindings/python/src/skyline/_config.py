@@ -21,6 +21,12 @@ from skyline._convert import (
 )
 from skyline._device import DeviceIdentity
 from skyline._errors import invalid
+from skyline._events import (
+    EventDurability,
+    EventOverflow,
+    native_durability,
+    native_overflow,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -60,10 +66,20 @@ class Configured:
         connect_deadline: Seconds | None = None,
         handshake_deadline: Seconds | None = None,
         call_deadline: Seconds | None = None,
+        reconnect_initial_delay: Seconds | None = None,
+        reconnect_max_delay: Seconds | None = None,
+        reconnect_stable_after: Seconds | None = None,
         max_packet_bytes: int | None = None,
         max_calls_in_flight: int | None = None,
         max_bytes_in_flight: int | None = None,
         max_packets_per_connection: int | None = None,
+        max_queued_events: int | None = None,
+        max_queued_event_bytes: int | None = None,
+        event_durability: EventDurability | None = None,
+        event_overflow: EventOverflow | None = None,
+        update_url: str | None = None,
+        release_keys: IdentityKey | Iterable[IdentityKey] = (),
+        max_update_bytes: int | None = None,
         extra_root_certificates: Certificate | Iterable[Certificate] = (),
         proxy: str | Proxy = Proxy.ENVIRONMENT,
         allow_plaintext: bool = False,
@@ -92,6 +108,12 @@ class Configured:
                 seconds. Default: 10.
             call_deadline: How long a call may take that names no deadline of its own, waiting for
                 its turn included, in seconds. Default: 30.
+            reconnect_initial_delay: The longest wait before the first attempt to reconnect, in
+                seconds; the waits double from attempt to attempt, and each is drawn evenly from
+                zero up. Default: 0.5.
+            reconnect_max_delay: The longest wait before any attempt, in seconds. Default: 60.
+            reconnect_stable_after: How long a connection must last, in seconds, before the waits
+                start again with the shortest. Default: 60.
             max_packet_bytes: The largest packet in either direction, in bytes, from 4 KiB to
                 1 GiB. Default: 16 MiB.
             max_calls_in_flight: How many calls may be in flight; further ones wait. Default: 1024.
@@ -99,6 +121,15 @@ class Configured:
                 Default: 64 MiB.
             max_packets_per_connection: After how many packets, both directions together, the
                 client takes a fresh key. Default: just below the protocol's bound of 2**32.
+            max_queued_events: How many tracked events may wait for their delivery. Default:
+                10 000.
+            max_queued_event_bytes: How many bytes they may take. Default: 16 MiB.
+            event_durability: When tracking an event is done. Default: at once.
+            event_overflow: What happens to an event for which there is no room. Default: the
+                oldest are dropped.
+            update_url: The address of the product's updates. Default: that of the server.
+            release_keys: The key that may sign a release, or several. Default: the identity keys.
+            max_update_bytes: The largest update that is downloaded, in bytes. Default: 2 GiB.
             extra_root_certificates: A root certificate, or several, trusted beside those of the
                 operating system: PEM text, PEM or DER bytes, or a path.
             proxy: The address of a proxy (``http://``, ``socks5://`` or ``socks5h://``, with
@@ -122,7 +153,7 @@ class Configured:
             product_version=text("product_version", product_version),
             # From here on no description of any object shows it.
             license_key=_native.SecretText(text("license_key", license_key)),
-            identity_keys=_identity_keys(identity_keys),
+            identity_keys=_keys("identity_keys", identity_keys),
             url=optional_text("url", url),
             language=optional_text("language", language),
             device=_device(device),
@@ -130,12 +161,22 @@ class Configured:
             connect_deadline=duration("connect_deadline", connect_deadline),
             handshake_deadline=duration("handshake_deadline", handshake_deadline),
             call_deadline=duration("call_deadline", call_deadline),
+            reconnect_initial_delay=duration("reconnect_initial_delay", reconnect_initial_delay),
+            reconnect_max_delay=duration("reconnect_max_delay", reconnect_max_delay),
+            reconnect_stable_after=duration("reconnect_stable_after", reconnect_stable_after),
             max_packet_bytes=count("max_packet_bytes", max_packet_bytes, bits=64),
             max_calls_in_flight=count("max_calls_in_flight", max_calls_in_flight, bits=32),
             max_bytes_in_flight=count("max_bytes_in_flight", max_bytes_in_flight, bits=64),
             max_packets_per_connection=count(
                 "max_packets_per_connection", max_packets_per_connection, bits=64
             ),
+            max_queued_events=count("max_queued_events", max_queued_events, bits=32),
+            max_queued_event_bytes=count("max_queued_event_bytes", max_queued_event_bytes, bits=64),
+            event_durability=native_durability(event_durability),
+            event_overflow=native_overflow(event_overflow),
+            update_url=optional_text("update_url", update_url),
+            release_keys=_keys("release_keys", release_keys),
+            max_update_bytes=count("max_update_bytes", max_update_bytes, bits=64),
             extra_root_certificates=_certificates(extra_root_certificates),
             proxy=_proxy(proxy),
             allow_plaintext=bool(allow_plaintext),
@@ -167,20 +208,20 @@ def _device(device: DeviceIdentity | None) -> _native.DeviceIdentity | None:
     )
 
 
-def _identity_keys(keys: IdentityKey | Iterable[IdentityKey]) -> list[str]:
+def _keys(field: str, keys: IdentityKey | Iterable[IdentityKey]) -> list[str]:
     if isinstance(keys, (str, bytes)):
-        return [_identity_key(keys)]
+        return [_key(field, keys)]
     if not isinstance(keys, Iterable):
-        raise wrong_type("identity_keys", "a key or several", keys)
-    return [_identity_key(key) for key in keys]
+        raise wrong_type(field, "a key or several", keys)
+    return [_key(field, key) for key in keys]
 
 
-def _identity_key(key: IdentityKey) -> str:
+def _key(field: str, key: IdentityKey) -> str:
     if isinstance(key, bytes):
         return key.hex()
     if not isinstance(key, str):
-        raise wrong_type("identity_keys", "a str or bytes", key)
-    return text("identity_keys", key)
+        raise wrong_type(field, "a str or bytes", key)
+    return text(field, key)
 
 
 def _certificates(certificates: Certificate | Iterable[Certificate]) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from skyline._native import FailureKind
 
@@ -17,7 +17,7 @@ class SkylineError(Exception):
     happened and what to do. Neither it nor any attribute holds a license key, a token or a key.
     """
 
-    code: ClassVar[str] = "SKYLINE"
+    code: str = "SKYLINE"
     """The stable name of the kind, the same in every language, for example ``"RATE_LIMITED"``."""
 
     status: str | None = None
@@ -45,6 +45,9 @@ class SkylineError(Exception):
 
     retry_after: float | None = None
     """How long the server asks to wait, in seconds."""
+
+    update_failure: str | None = None
+    """What is wrong with the update, for example ``"signature-wrong"``, for an `UpdateError`."""
 
     maybe_executed: bool | None = None
     """Whether the request may have been executed; ``None`` where the question does not arise."""
@@ -124,7 +127,7 @@ class UnknownMethod(StatusError):
 
 
 class InvalidSession(StatusError):
-    """The server does not accept the session any more: connect a new client."""
+    """The server did not accept the session any more: try again, over the next connection."""
 
     code = "INVALID_SESSION"
 
@@ -148,7 +151,10 @@ class UnknownStatus(StatusError):
 
 
 class ConnectionLost(SkylineError, ConnectionError):
-    """The connection ended before the answer came: see `maybe_executed`; connect a new client."""
+    """The connection ended before the answer came: see `maybe_executed`.
+
+    The client reconnects by itself. A call that was marked idempotent does not fail so.
+    """
 
     code = "CONNECTION_LOST"
 
@@ -186,16 +192,25 @@ class PacketTooLarge(SkylineError, ValueError):
     code = "PACKET_TOO_LARGE"
 
 
-class EventQueueFull(SkylineError):
-    """The event queue has no room for another event; it was not queued."""
-
-    code = "EVENT_QUEUE_FULL"
-
-
 class StateFolderError(SkylineError):
     """The state folder could not be used."""
 
     code = "STATE"
+
+
+class EventQueueFull(SkylineError):
+    """The queue has no room for the event, which was not queued."""
+
+    code = "EVENT_QUEUE_FULL"
+
+
+class UpdateError(SkylineError):
+    """An update was refused, or is not to be had: see `update_failure`.
+
+    `code` tells it too: ``"UPDATE_SIGNATURE_WRONG"``, for example.
+    """
+
+    code = "UPDATE"
 
 
 class ForkedError(SkylineError):
@@ -226,8 +241,9 @@ _CLASSES: dict[FailureKind, type[SkylineError]] = {
     FailureKind.SHUT_DOWN: ClientShutDown,
     FailureKind.PAYLOAD: PayloadError,
     FailureKind.PACKET_TOO_LARGE: PacketTooLarge,
-    FailureKind.EVENT_QUEUE_FULL: EventQueueFull,
     FailureKind.STATE: StateFolderError,
+    FailureKind.EVENT_QUEUE_FULL: EventQueueFull,
+    FailureKind.UPDATE: UpdateError,
     FailureKind.FORKED: ForkedError,
 }
 
@@ -235,6 +251,7 @@ _CLASSES: dict[FailureKind, type[SkylineError]] = {
 def from_details(details: FailureDetails) -> SkylineError:
     """The exception that the library's failure stands for."""
     error = _CLASSES[details.kind](details.text)
+    error.code = details.code
     error.status = details.status
     error.server_message = details.server_message
     error.field = details.field
@@ -242,6 +259,7 @@ def from_details(details: FailureDetails) -> SkylineError:
     error.breach_reason = details.breach_reason
     error.connection_failure = details.connection_failure
     error.http_status = details.http_status
+    error.update_failure = details.update_failure
     if details.retry_after_seconds is not None:
         error.retry_after = float(details.retry_after_seconds)
     error.maybe_executed = details.maybe_executed

@@ -24,6 +24,24 @@ class Proxy:
     class URL(Proxy):
         def __init__(self, url: SecretText) -> None: ...
 
+class EventDurability(enum.Enum):
+    BUFFERED = ...
+    SYNCED = ...
+
+class EventOverflow(enum.Enum):
+    DROP_OLDEST = ...
+    REFUSE = ...
+
+class EventCounters:
+    tracked: int
+    recovered: int
+    queued: int
+    queued_bytes: int
+    sent: int
+    dropped: int
+    rejected: int
+    damaged: int
+
 class Configuration:
     def __init__(
         self,
@@ -39,10 +57,20 @@ class Configuration:
         connect_deadline: datetime.timedelta | None = ...,
         handshake_deadline: datetime.timedelta | None = ...,
         call_deadline: datetime.timedelta | None = ...,
+        reconnect_initial_delay: datetime.timedelta | None = ...,
+        reconnect_max_delay: datetime.timedelta | None = ...,
+        reconnect_stable_after: datetime.timedelta | None = ...,
         max_packet_bytes: int | None = ...,
         max_calls_in_flight: int | None = ...,
         max_bytes_in_flight: int | None = ...,
         max_packets_per_connection: int | None = ...,
+        max_queued_events: int | None = ...,
+        max_queued_event_bytes: int | None = ...,
+        event_durability: EventDurability | None = ...,
+        event_overflow: EventOverflow | None = ...,
+        update_url: str | None = ...,
+        release_keys: list[str] = ...,
+        max_update_bytes: int | None = ...,
         extra_root_certificates: list[bytes] = ...,
         proxy: Proxy | None = ...,
         allow_plaintext: bool = ...,
@@ -73,8 +101,9 @@ class FailureKind(enum.Enum):
     SHUT_DOWN = ...
     PAYLOAD = ...
     PACKET_TOO_LARGE = ...
-    EVENT_QUEUE_FULL = ...
     STATE = ...
+    EVENT_QUEUE_FULL = ...
+    UPDATE = ...
     FORKED = ...
 
 class FailureDetails:
@@ -90,6 +119,7 @@ class FailureDetails:
     http_status: int | None
     retry_after_seconds: int | None
     maybe_executed: bool | None
+    update_failure: str | None
 
 class Failure(Exception):
     class Failed(Failure):
@@ -103,16 +133,29 @@ class Session:
     expiry_date: str
 
 class ConnectionState:
-    class CONNECTED: ...
+    class CONNECTING: ...
+    class READY: ...
 
-    class DISCONNECTED:
+    class RECONNECTING:
+        attempt: int
+        next_delay: datetime.timedelta
+        last_error: FailureDetails
+
+    class REFUSED:
         details: FailureDetails
 
-    class CLOSED:
-        details: FailureDetails | None
+    class BREACHED:
+        details: FailureDetails
+
+    class SHUT_DOWN: ...  # noqa: N801 - as uniffi spells it
 
 _AnyState: TypeAlias = (
-    ConnectionState.CONNECTED | ConnectionState.DISCONNECTED | ConnectionState.CLOSED
+    ConnectionState.CONNECTING
+    | ConnectionState.READY
+    | ConnectionState.RECONNECTING
+    | ConnectionState.REFUSED
+    | ConnectionState.BREACHED
+    | ConnectionState.SHUT_DOWN
 )
 
 class Cancellation: ...
@@ -122,11 +165,12 @@ class CallOptions:
         self,
         *,
         deadline: datetime.timedelta | None = ...,
+        idempotent: bool = ...,
         cancellation: Cancellation | None = ...,
     ) -> None: ...
 
 class StateStream:
-    async def next(self, cancellation: Cancellation | None) -> _AnyState | None: ...
+    async def next_state(self, cancellation: Cancellation | None) -> _AnyState | None: ...
 
 class Client:
     @classmethod
@@ -139,8 +183,34 @@ class Client:
     async def call(
         self, method: str, payload: bytes | None, options: CallOptions
     ) -> bytes | None: ...
+    async def track(self, name: str, data: bytes) -> None: ...
+    async def flush_events(self, options: CallOptions) -> None: ...
+    def event_counters(self) -> EventCounters: ...
     def states(self) -> StateStream: ...
+    def reconnect_now(self) -> None: ...
     async def shutdown(self) -> None: ...
+
+class Update:
+    path: str
+    version: str
+    file_name: str
+    size: int
+
+class UpdateProgress:
+    bytes: int
+    total: int
+    bytes_per_second: int
+
+class UpdateDownload:
+    @classmethod
+    def start(cls, configuration: Configuration, target_folder: str) -> UpdateDownload: ...
+    async def next_progress(self, cancellation: Cancellation | None) -> UpdateProgress | None: ...
+    async def finish(self, cancellation: Cancellation | None) -> Update: ...
+    def cancel(self) -> None: ...
+
+async def verify_update(
+    configuration: Configuration, file: str, manifest: bytes, signature: bytes
+) -> Update: ...
 
 class LogLevel(enum.Enum):
     TRACE = ...
