@@ -113,7 +113,7 @@ async fn clients_go_on_with_a_backup_that_was_made_while_they_worked() {
     let errors = fail(folder, 1, &["restore", "backup.db", "--force"]).await;
     assert!(errors.contains("stop the server"), "{errors}");
     let errors = fail(folder, 1, &["restore", "backup.db"]).await;
-    assert!(errors.contains("exists already"), "{errors}");
+    assert!(errors.contains("--force replaces it"), "{errors}");
     let errors = fail(folder, 1, &["backup", "backup.db"]).await;
     assert!(errors.contains("exists already"), "{errors}");
     stop(running).await;

@@ -48,9 +48,12 @@ pub enum StoreError {
     /// The file is no sound database of this server.
     #[error("{0} is no sound backup: {1}")]
     UnsoundBackup(PathBuf, String),
-    /// A file that is in the way is not overwritten.
+    /// A backup never overwrites a file.
     #[error("{0} exists already")]
     Exists(PathBuf),
+    /// A restore replaces a database only when it is told to.
+    #[error("{0} exists already: --force replaces it")]
+    DatabaseExists(PathBuf),
     /// A file cannot be used.
     #[error("{0} cannot be used: {1}")]
     File(PathBuf, io::Error),

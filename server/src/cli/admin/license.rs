@@ -145,9 +145,18 @@ async fn show(one: OneLicense) -> Result<(), CliError> {
         }
         for entry in &log {
             let AuditEntry {
-                at, who, action, ..
+                at,
+                who,
+                action,
+                detail,
+                times,
+                ..
             } = entry;
-            writeln!(text, "log: {at} {who} {action} {}", entry.detail)?;
+            let times = match times {
+                1 => String::new(),
+                times => format!(" ({times} times)"),
+            };
+            writeln!(text, "log: {at} {who} {action} {detail}{times}")?;
         }
         Ok(text)
     });

@@ -71,7 +71,7 @@ impl SqlStore {
 /// database, which takes its place in one step at the end. Returns the number of licenses.
 ///
 /// # Errors
-/// [`StoreError::Exists`] when there is a database and `force` does not say to replace it;
+/// [`StoreError::DatabaseExists`] when there is one and `force` does not say to replace it;
 /// [`StoreError::UnsoundBackup`] when the file is damaged or something else; when the secret is not
 /// the one of the backup; on PostgreSQL.
 pub async fn restore_sqlite(
@@ -84,7 +84,7 @@ pub async fn restore_sqlite(
         return Err(StoreError::OnlySqlite(USE_POSTGRES_TOOLS));
     };
     if target.exists() && !force {
-        return Err(StoreError::Exists(target.to_owned()));
+        return Err(StoreError::DatabaseExists(target.to_owned()));
     }
     let failed = |error| StoreError::File(target.to_owned(), error);
     // A folder, so that whatever SQLite puts beside the copy goes away with it.
@@ -145,9 +145,11 @@ async fn release(target: &Path) -> Result<(), StoreError> {
         StoreError::File(target.to_owned(), error)
     };
     let url = DatabaseAddress::Sqlite(target.to_owned()).connection_url()?;
-    let Ok(mut old) = AnyConnection::connect_with(&AnyConnectOptions::from_url(&url)?).await else {
+    let mut old = match AnyConnection::connect_with(&AnyConnectOptions::from_url(&url)?).await {
+        Ok(old) => old,
+        Err(error) if is_busy(&error) => return Err(in_use()),
         // Too damaged to be opened: that may be why the backup is wanted.
-        return Ok(());
+        Err(_) => return Ok(()),
     };
     let mode: Result<String, sqlx::Error> = async {
         sqlx::raw_sql("PRAGMA busy_timeout = 0")
