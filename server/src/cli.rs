@@ -21,7 +21,8 @@ use crate::{
 pub use options::{
     AdminOptions, AuditOptions, BackupOptions, DatabaseOptions, EventCommand, Extent,
     IdentityCommand, IdentityOptions, LicenseCommand, LicenseIssueOptions, LicenseName, OneLicense,
-    PlanCommand, PlanSetOptions, ProductCommand, ProductSetOptions, RestoreOptions, ServeOptions,
+    PlanCommand, PlanSetOptions, ProductCommand, ProductSetOptions, ReleaseCommand,
+    ReleaseFilesOptions, ReleaseName, ReleasePublishOptions, RestoreOptions, ServeOptions,
     TypedAddress, TypedKey, TypedLicense,
 };
 pub use settings::{Invocation, SettingsError};
@@ -79,6 +80,9 @@ pub enum Command {
         #[command(flatten)]
         admin: AdminOptions,
     },
+    /// New versions of products, which clients update to
+    #[command(subcommand)]
+    Release(Box<ReleaseCommand>),
     /// Serve clients until SIGTERM or SIGINT
     Serve(Box<ServeOptions>),
 }
@@ -129,6 +133,18 @@ pub enum CliError {
     /// place is told.
     #[error("line {0}: {1}")]
     ImportLine(usize, &'static str),
+    /// What is said of a release cannot stand in a manifest.
+    #[error(transparent)]
+    Manifest(#[from] skyline_protocol::update::ManifestError),
+    /// A file without a name that clients could be told.
+    #[error("{0} has no name in UTF-8: name the file with --file-name")]
+    NamelessFile(String),
+    /// A database server has no place for files.
+    #[error("name the folder of the releases' files with --releases")]
+    NoReleaseFolder,
+    /// A release's file could not be taken in or removed.
+    #[error("the file {0} cannot be used: {1}")]
+    ReleaseFile(String, io::Error),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Listen(String, io::Error),
@@ -159,6 +175,7 @@ pub async fn run(invocation: Invocation) -> Result<(), CliError> {
         Command::Backup(options) => admin::database::back_up(options).await,
         Command::Restore(options) => admin::database::restore(options).await,
         Command::Migrate { admin } => admin::database::migrate(admin).await,
+        Command::Release(command) => admin::release::run(*command).await,
         Command::Serve(options) => serve::serve(*options).await,
     }
 }

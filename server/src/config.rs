@@ -12,6 +12,7 @@ use crate::{
     address::ProxyHeader,
     licensing::ResyncPolicy,
     rate::{Rate, RateLimit},
+    release_files::ReleaseFiles,
 };
 
 /// Calls of one connection that are worked on at a time, by default. Clients pipeline; this many
@@ -71,6 +72,10 @@ pub struct Rates {
     pub calls_per_license: RateLimit,
 }
 
+/// Time that a client may leave a part of an update's file untaken, by default: longer than the
+/// stalls of a mobile network between two cells, after which the client asks again by itself.
+pub const DEFAULT_DOWNLOAD_STALL: Duration = Duration::from_secs(60);
+
 /// How a node serves. `default()` is what `skyline-server serve` does without options.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -110,6 +115,11 @@ pub struct ServerConfig {
     pub drain_delay: Duration,
     /// Time for the calls in flight when the server stops. Default: 5 s.
     pub drain_deadline: Duration,
+    /// Silence of a client that downloads an update after which its connection ends. More than
+    /// zero. Default: 60 s.
+    pub download_stall: Duration,
+    /// Where the files of the releases are; `None`: no updates are offered, the default.
+    pub releases: Option<ReleaseFiles>,
     /// How often a login may report another value than the expected one. Default: 3 in 30 days.
     pub resync: ResyncPolicy,
     /// Whether the methods `test.*` exist. Never in production: they let a client forge answers
@@ -136,6 +146,8 @@ impl Default for ServerConfig {
             ping_interval: DEFAULT_PING_INTERVAL,
             drain_delay: Duration::ZERO,
             drain_deadline: DEFAULT_DRAIN_DEADLINE,
+            download_stall: DEFAULT_DOWNLOAD_STALL,
+            releases: None,
             resync: ResyncPolicy::default(),
             test_hooks: false,
         }

@@ -20,6 +20,7 @@ use crate::{
     admission::{Limited, Place},
     connection, metrics,
     serve::{Accepted, Server, WEBSOCKET_PATH},
+    updates,
 };
 
 /// Buffer for what a WebSocket reads, in bytes. It is kept for each idle connection; larger
@@ -49,6 +50,7 @@ pub(crate) struct Client {
 pub(crate) fn router(server: &Arc<Server>) -> Router {
     Router::new()
         .route(WEBSOCKET_PATH, get(websocket))
+        .route("/updates/{product}", get(updates::update))
         // What is above is limited; what is below must answer a load balancer whatever it asks.
         .route_layer(from_fn_with_state(Arc::clone(server), admit))
         .merge(health())
@@ -114,7 +116,7 @@ fn too_many(limited: Limited) -> Response {
         .into_response()
 }
 
-/// Nobody needs a second request: one is the upgrade, the other one tells the health. hyper's own
+/// Nobody needs a second request: one is the upgrade, the others tell the health or bring a file. hyper's own
 /// switch for it would write `close` into the answer to the upgrade too.
 async fn close_unless_upgraded(mut response: Response) -> Response {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {

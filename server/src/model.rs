@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use bytes::Bytes;
 use jiff::{Timestamp, civil::Date};
+use skyline_protocol::update::{Manifest, SignedManifest};
 
 /// A product that licenses are issued for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +134,17 @@ pub struct Stamp {
     pub who: Actor,
     /// When.
     pub at: Timestamp,
+}
+
+/// A version of a product that clients may update to (docs/protocol.md, section 8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// What is said of its file.
+    pub manifest: Manifest,
+    /// The same, signed, as it is sent.
+    pub signed: SignedManifest,
+    /// When it was published.
+    pub published_at: Timestamp,
 }
 
 /// An event that a client reported by `send-event`.

@@ -60,6 +60,8 @@ pub struct Server {
     pub(crate) proxies: Proxies,
     pub(crate) admission: Admission,
     pub(crate) metrics: Metrics,
+    /// A permit for each download: half of the connections are kept for sessions.
+    pub(crate) downloads: Arc<Semaphore>,
     /// No longer to be sent clients.
     stopping: CancellationToken,
     /// No connection is accepted, and no request read, from here on.
@@ -79,6 +81,9 @@ impl Server {
             proxies: Proxies::new(trusted, config.proxy_header),
             admission: Admission::new(&config),
             metrics: Metrics::new(),
+            downloads: Arc::new(Semaphore::new(
+                (config.max_connections / 2).clamp(1, Semaphore::MAX_PERMITS),
+            )),
             config,
             identity: Keyring::new(identity),
             store,

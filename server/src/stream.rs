@@ -8,9 +8,13 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 
 /// Bytes that a peer may send before its session has started: the HTTP request, the hello and
 /// `start-session` take less than 3 KiB, and proxies add headers. What is within the packet limit
@@ -25,6 +29,8 @@ const UNLIMITED: u64 = u64::MAX;
 pub(crate) struct Meter {
     allowance: AtomicU64,
     alive: AtomicBool,
+    /// How long a write may wait, in milliseconds; 0: as long as it likes.
+    longest_write: AtomicU64,
 }
 
 impl Meter {
@@ -32,12 +38,20 @@ impl Meter {
         Arc::new(Self {
             allowance: AtomicU64::new(STRANGER_BYTES),
             alive: AtomicBool::new(false),
+            longest_write: AtomicU64::new(0),
         })
     }
 
     /// The session has started: from here on the packet limit is the bound.
     pub(crate) fn lift_allowance(&self) {
         self.allowance.store(UNLIMITED, Ordering::Relaxed);
+    }
+
+    /// From here on a write that waits longer for the peer ends the connection: for bytes that
+    /// nobody else watches over.
+    pub(crate) fn bound_writes(&self, longest: Duration) {
+        let milliseconds = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        self.longest_write.store(milliseconds, Ordering::Relaxed);
     }
 
     /// Whether there was a sign of life since the last time this was asked.
@@ -55,6 +69,8 @@ pub(crate) struct Metered<S> {
     stream: S,
     meter: Arc<Meter>,
     stalled: bool,
+    /// Ends the connection when the write that waits has waited too long.
+    write_deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Metered<S> {
@@ -63,18 +79,42 @@ impl<S> Metered<S> {
             stream,
             meter,
             stalled: false,
+            write_deadline: None,
         }
     }
 
-    fn note_write<T>(&mut self, result: &Poll<io::Result<T>>) {
+    fn note_write<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        result: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         match result {
-            Poll::Pending => self.stalled = true,
+            Poll::Pending => {
+                self.stalled = true;
+                self.check_deadline(context)
+            }
             Poll::Ready(Ok(_)) if self.stalled => {
                 self.stalled = false;
+                self.write_deadline = None;
                 self.meter.alive.store(true, Ordering::Relaxed);
+                result
             }
-            Poll::Ready(_) => {}
+            Poll::Ready(_) => result,
         }
+    }
+
+    fn check_deadline<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let longest = self.meter.longest_write.load(Ordering::Relaxed);
+        if longest == 0 {
+            return Poll::Pending;
+        }
+        let deadline = self
+            .write_deadline
+            .get_or_insert_with(|| Box::pin(sleep(Duration::from_millis(longest))));
+        deadline
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -125,8 +165,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.note_write(&result);
-        result
+        this.note_write(context, result)
     }
 
     fn poll_write_vectored(
@@ -136,8 +175,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
-        this.note_write(&result);
-        result
+        this.note_write(context, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -145,7 +183,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_flush(context);
+        if result.is_pending() {
+            return this.check_deadline(context);
+        }
+        this.write_deadline = None;
+        result
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -171,6 +215,25 @@ mod tests {
         stream.read_exact(&mut all).await.unwrap();
         assert!(all.iter().all(|byte| *byte == 1));
         assert!(stream.read_u8().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_bounded_write_ends_when_the_peer_takes_nothing_for_that_long() {
+        let (mut peer, stream) = duplex(8);
+        let meter = Meter::new();
+        let mut stream = Metered::new(stream, Arc::clone(&meter));
+        meter.bound_writes(Duration::from_millis(300));
+        let mut taken = [0; 8];
+        for _ in 0..8 {
+            // A peer that is slow, and takes something in time.
+            let (written, ()) = tokio::join!(stream.write_all(&[0; 8]), async {
+                sleep(Duration::from_millis(50)).await;
+                peer.read_exact(&mut taken).await.unwrap();
+            });
+            written.unwrap();
+        }
+        let error = stream.write_all(&[0; 16]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]

@@ -8,15 +8,19 @@ use std::collections::BTreeMap;
 use common::{Backend, Database, MONTHLY, PRODUCT, by, within};
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use skyline_protocol::{LicenseKey, version::Version};
+use skyline_protocol::{
+    IdentityKeyPair, LicenseKey,
+    update::{Manifest, SignedManifest},
+    version::Version,
+};
 use skyline_server::{
     key_secret::KeySecretError,
     licensing::{LoginAttempt, ResyncPolicy, decide},
-    model::{Actor, Device, Event, LicenseId},
+    model::{Actor, Device, Event, LicenseId, Release},
     store::{
         AuditFilter, EventFilter, LicenseChange, LoginOutcome, NewAuditEntry, NewLicense, PAGE,
-        PlanChange, PortableKey, PortableLicense, ProductChange, SqlStore, Store, StoreError,
-        StoreOptions,
+        PlanChange, PortableKey, PortableLicense, ProductChange, ReleaseFilter, SqlStore, Store,
+        StoreError, StoreOptions,
     },
 };
 use sqlx::Connection;
@@ -55,6 +59,7 @@ on_both_databases! {
     a_plan_keeps_what_is_not_named
     an_import_that_fails_imports_nothing
     exported_licenses_live_on_in_another_database
+    a_release_is_offered_once_until_it_is_withdrawn
 }
 
 /// A store with the product.
@@ -610,4 +615,61 @@ async fn plain_keys_of_the_previous_version_become_hashes_and_nothing_is_lost() 
             }
         }
     }
+}
+
+async fn a_release_is_offered_once_until_it_is_withdrawn(database: Database) {
+    let store = with_product(&database).await;
+    let key = IdentityKeyPair::generate();
+    let release = |platform: &str, sha256| {
+        let manifest = Manifest {
+            product: PRODUCT.to_owned(),
+            version: "7.1.0".to_owned(),
+            platform: platform.to_owned(),
+            file_name: "Телепауэр.bin".to_owned(),
+            size: 1 << 40,
+            sha256,
+        };
+        Release {
+            signed: SignedManifest::sign(&manifest, &key).unwrap(),
+            manifest,
+            published_at: Timestamp::UNIX_EPOCH,
+        }
+    };
+    // Two releases of one file, and one of another.
+    let (linux, macos) = (
+        release("linux-x86_64", [7; 32]),
+        release("macos-x86_64", [7; 32]),
+    );
+    let windows = release("windows-x86_64", [8; 32]);
+    for release in [&linux, &macos, &windows] {
+        within(store.publish_release(release, &by())).await.unwrap();
+        let again = within(store.publish_release(release, &by())).await;
+        assert!(matches!(again, Err(StoreError::ReleaseExists)), "{again:?}");
+    }
+    // Another node sees them.
+    let other = database.open().await;
+    let all = other.releases(&ReleaseFilter::default()).await.unwrap();
+    assert_eq!(all, [linux.clone(), macos.clone(), windows.clone()]);
+    let filter = ReleaseFilter {
+        product: Some(PRODUCT.to_owned()),
+        platform: Some("macos-x86_64".to_owned()),
+    };
+    assert_eq!(other.releases(&filter).await.unwrap(), [macos.clone()]);
+    let withdraw = async |release: &Release| other.withdraw_release(&release.manifest, &by()).await;
+    assert!(
+        !withdraw(&linux).await.unwrap(),
+        "the other one has the file still"
+    );
+    assert!(withdraw(&macos).await.unwrap());
+    assert!(withdraw(&windows).await.unwrap());
+    assert!(matches!(
+        withdraw(&windows).await,
+        Err(StoreError::NoRelease)
+    ));
+    let log = store.audit_log(&AuditFilter::default(), 0).await.unwrap();
+    let told = |action: &str| log.iter().filter(|entry| entry.action == action).count();
+    assert_eq!(
+        (told("release-published"), told("release-withdrawn")),
+        (3, 3)
+    );
 }

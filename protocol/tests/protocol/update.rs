@@ -80,7 +80,8 @@ fn each_bit_of_manifest_and_signature_is_signed() {
 #[test]
 fn what_a_manifest_must_not_say_is_refused_by_both_ends() {
     let long = "x".repeat(MAX_MANIFEST_TEXT_BYTES + 1);
-    let wrong: [(&str, Box<dyn Fn(&mut Manifest)>); 9] = [
+    type Change = Box<dyn Fn(&mut Manifest)>;
+    let wrong: [(&str, Change); 9] = [
         ("product", Box::new(|m| m.product.clear())),
         ("product", Box::new(|m| m.product = "a\nb".to_owned())),
         (

@@ -4,6 +4,7 @@ pub(super) mod catalogue;
 pub(super) mod database;
 pub(super) mod journal;
 pub(super) mod license;
+pub(super) mod release;
 mod transfer;
 
 use jiff::Timestamp;

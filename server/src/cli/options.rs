@@ -4,6 +4,7 @@ mod admin;
 mod catalogue;
 mod database;
 mod license;
+mod release;
 mod serve;
 
 use std::{path::PathBuf, str::FromStr};
@@ -19,6 +20,7 @@ pub use admin::{
 pub use catalogue::{PlanCommand, PlanSetOptions, ProductCommand, ProductSetOptions};
 pub use database::{DatabaseOptions, TypedAddress};
 pub use license::{Extent, LicenseCommand, LicenseIssueOptions, OneLicense, TypedKey};
+pub use release::{ReleaseCommand, ReleaseFilesOptions, ReleaseName, ReleasePublishOptions};
 pub use serve::ServeOptions;
 
 /// Where the identity keys are.

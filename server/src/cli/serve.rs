@@ -30,6 +30,8 @@ pub(super) async fn serve(options: ServeOptions) -> Result<(), CliError> {
     }
     let mut config = options.config();
     config.max_connections = open_files::make_room(config.max_connections);
+    let database = options.database.database.0.as_ref();
+    config.releases = options.releases.files(database.map_err(Clone::clone)?);
     let key_files = options.identity.files();
     let keys = key_files.load()?;
     let identity = keys.current.public();

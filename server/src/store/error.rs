@@ -33,6 +33,12 @@ pub enum StoreError {
         /// The plan.
         plan: String,
     },
+    /// A release is published once; another file is another version.
+    #[error("this version is published already: withdraw it first, or publish a newer one")]
+    ReleaseExists,
+    /// There is no such release.
+    #[error("there is no such release: `skyline-server release list` tells what there is")]
+    NoRelease,
     /// What the database holds is not what this server writes into it.
     #[error("the database holds an invalid {0}")]
     Corrupt(&'static str),

@@ -13,18 +13,18 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skyline_protocol::LicenseKey;
+use skyline_protocol::{LicenseKey, update::Manifest};
 
 use crate::{
     licensing::{Decision, LoginAttempt, LoginFacts},
-    model::{Event, License, LicenseId, LoginId, Plan, Product, Stamp},
+    model::{Event, License, LicenseId, LoginId, Plan, Product, Release, Stamp},
 };
 
 pub use address::{DatabaseAddress, DatabaseAddressError};
 pub use error::StoreError;
 pub use records::{
     AuditEntry, AuditFilter, EventFilter, LicenseChange, LoginOutcome, NewAuditEntry, NewLicense,
-    PAGE, PlanChange, PortableKey, PortableLicense, ProductChange, StoredEvent,
+    PAGE, PlanChange, PortableKey, PortableLicense, ProductChange, ReleaseFilter, StoredEvent,
 };
 pub use sql::{DEFAULT_MAX_DATABASE_CONNECTIONS, SqlStore, StoreOptions, restore_sqlite};
 
@@ -167,6 +167,21 @@ pub trait Store: Send + Sync {
         filter: &AuditFilter,
         after: i64,
     ) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// Offers a release.
+    ///
+    /// # Errors
+    /// [`StoreError::ReleaseExists`] when there is one of that product, platform and version.
+    async fn publish_release(&self, release: &Release, by: &Stamp) -> Result<(), StoreError>;
+
+    /// The releases that are offered.
+    async fn releases(&self, filter: &ReleaseFilter) -> Result<Vec<Release>, StoreError>;
+
+    /// Offers a release no longer. Returns whether no other release has its file.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRelease`] when there is none of that product, platform and version.
+    async fn withdraw_release(&self, manifest: &Manifest, by: &Stamp) -> Result<bool, StoreError>;
 
     /// Whether the store answers at all.
     async fn check(&self) -> Result<(), StoreError>;

@@ -209,6 +209,15 @@ pub struct StoredEvent {
     pub event: Event,
 }
 
+/// Which releases are wanted; the default wants all.
+#[derive(Clone, Debug, Default)]
+pub struct ReleaseFilter {
+    /// Only those of this product.
+    pub product: Option<String>,
+    /// Only those for this platform.
+    pub platform: Option<String>,
+}
+
 /// Which events are wanted; the default wants all.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {

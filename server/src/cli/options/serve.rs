@@ -10,7 +10,7 @@ use clap::{ArgAction, Args};
 use ipnet::IpNet;
 use skyline_protocol::{KeyDerivation, limits::MAX_PACKETS_PER_KEY};
 
-use super::{DatabaseOptions, IdentityOptions, at_least_one};
+use super::{DatabaseOptions, IdentityOptions, ReleaseFilesOptions, at_least_one};
 use crate::{
     address::ProxyHeader,
     config::{
@@ -38,6 +38,9 @@ pub struct ServeOptions {
     /// Where the database is.
     #[command(flatten)]
     pub database: DatabaseOptions,
+    /// Where the files of the releases are.
+    #[command(flatten)]
+    pub releases: ReleaseFilesOptions,
     /// The identity key, and the one to come.
     #[command(flatten)]
     pub identity: IdentityOptions,
@@ -102,6 +105,10 @@ pub struct ServeOptions {
     #[arg(long, env = "SKYLINE_PING_INTERVAL", value_name = "TIME")]
     #[arg(default_value = "25s", value_parser = duration)]
     pub ping_interval: Duration,
+    /// Time that a client may leave a part of an update untaken before its download ends
+    #[arg(long, env = "SKYLINE_DOWNLOAD_STALL", value_name = "TIME")]
+    #[arg(default_value = "60s", value_parser = duration)]
+    pub download_stall: Duration,
     /// Time from SIGTERM, when /readyz turns, to the last new connection
     #[arg(long, env = "SKYLINE_DRAIN_DELAY", value_name = "TIME")]
     #[arg(default_value = "0s", value_parser = duration_or_none)]
@@ -231,6 +238,9 @@ impl ServeOptions {
             handshake_deadline: self.handshake_deadline,
             session_deadline: self.session_deadline,
             ping_interval: self.ping_interval,
+            download_stall: self.download_stall,
+            // It takes the database's address, which may be none.
+            releases: None,
             drain_delay: self.drain_delay,
             drain_deadline: self.drain_deadline,
             resync: ResyncPolicy {

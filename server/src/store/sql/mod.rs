@@ -11,23 +11,25 @@ mod keys;
 mod licenses;
 mod login;
 mod open;
+mod releases;
 mod rows;
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use skyline_protocol::LicenseKey;
+use skyline_protocol::{LicenseKey, update::Manifest};
 use sqlx::{Any, AnyPool, Transaction};
 
 use super::{
     AuditEntry, AuditFilter, Decide, EventFilter, LicenseChange, LoginOutcome, NewAuditEntry,
-    NewLicense, PlanChange, PortableLicense, ProductChange, Store, StoreError, StoredEvent,
+    NewLicense, PlanChange, PortableLicense, ProductChange, ReleaseFilter, Store, StoreError,
+    StoredEvent,
 };
 use crate::{
     key_secret::KeySecret,
     licensing::LoginAttempt,
-    model::{Event, License, LicenseId, LoginId, Plan, Product, Stamp},
+    model::{Event, License, LicenseId, LoginId, Plan, Product, Release, Stamp},
 };
 
 pub use backup::restore_sqlite;
@@ -220,6 +222,18 @@ impl Store for SqlStore {
         after: i64,
     ) -> Result<Vec<AuditEntry>, StoreError> {
         journal::audit_log(self, filter, after).await
+    }
+
+    async fn publish_release(&self, release: &Release, by: &Stamp) -> Result<(), StoreError> {
+        releases::publish(self, release, by).await
+    }
+
+    async fn releases(&self, filter: &ReleaseFilter) -> Result<Vec<Release>, StoreError> {
+        releases::all(self, filter).await
+    }
+
+    async fn withdraw_release(&self, manifest: &Manifest, by: &Stamp) -> Result<bool, StoreError> {
+        releases::withdraw(self, manifest, by).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -1,0 +1,239 @@
+//! `GET /updates/{product}`: the newest release for a client (docs/protocol.md, section 8).
+//!
+//! | answer | when |
+//! |---|---|
+//! | 200, 206, 304, 412, 416 | there is a newer release; the condition and the range are judged by RFC 9110 |
+//! | 204 | the product has releases for the platform, and none is newer |
+//! | 307 | the product's update address is elsewhere (`product set --update-url`) |
+//! | 400 | the query lacks the platform, or the version is none |
+//! | 404 | there is no such product, or no release of it for the platform |
+//! | 503 | too many downloads go on; `Retry-After` tells when to ask again |
+
+use std::{
+    fs::File,
+    io::{self, SeekFrom},
+    ops::Range,
+    pin::Pin,
+    sync::Arc,
+};
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Path, Query, Request, State},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, RETRY_AFTER},
+    },
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
+use skyline_protocol::{
+    update::{Disposition, MANIFEST_HEADER, SIGNATURE_HEADER, check_platform},
+    version::{self, Version},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncSeekExt},
+    sync::OwnedSemaphorePermit,
+};
+use tokio_util::io::ReaderStream;
+
+use crate::{
+    model::Release,
+    serve::{Accepted, Server},
+    store::{ReleaseFilter, StoreError},
+};
+
+/// How much of a file is read at once, in bytes: enough for a fast line, and little for each of
+/// thousands of slow ones.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// After how many seconds a client is to try again that finds too many downloads going on.
+const RETRY_SECONDS: &str = "30";
+
+/// What a client says of itself.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Asked {
+    /// The version that runs; without it, the newest release is meant.
+    version: Option<String>,
+    platform: Option<String>,
+}
+
+pub(crate) async fn update(
+    State(server): State<Arc<Server>>,
+    Extension(accepted): Extension<Arc<Accepted>>,
+    Path(product): Path<String>,
+    Query(asked): Query<Asked>,
+    request: Request,
+) -> Response {
+    match answer(&server, &accepted, &product, &asked, request).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::error!(%error, product, "an update cannot be served");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// Why an update cannot be served.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the file of {0} is missing: {1}")]
+    File(String, io::Error),
+    #[error("a header cannot be written: {0}")]
+    Header(#[from] axum::http::header::InvalidHeaderValue),
+}
+
+async fn answer(
+    server: &Server,
+    accepted: &Accepted,
+    product: &str,
+    asked: &Asked,
+    request: Request,
+) -> Result<Response, Fault> {
+    let Some(known) = server.store.product(product).await? else {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    };
+    if let Some(elsewhere) = known.update_url {
+        return redirect(&elsewhere, request.uri().query().unwrap_or_default());
+    }
+    let platform = asked.platform.as_deref().unwrap_or_default();
+    let running = match asked.version.as_deref().map(version::parse) {
+        Some(None) => return Ok(bad_request("the version is not like 7.0.3\n")),
+        Some(running) => running,
+        None => None,
+    };
+    if check_platform(platform).is_err() {
+        return Ok(bad_request("the platform is not like linux-x86_64\n"));
+    }
+    let Some(files) = &server.config.releases else {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    };
+    let filter = ReleaseFilter {
+        product: Some(product.to_owned()),
+        platform: Some(platform.to_owned()),
+    };
+    let releases = server.store.releases(&filter).await?;
+    if releases.is_empty() {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    }
+    let Some(release) = newest(releases, running.as_ref()) else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
+    let Ok(slot) = Arc::clone(&server.downloads).try_acquire_owned() else {
+        let later = [(RETRY_AFTER, RETRY_SECONDS)];
+        return Ok((StatusCode::SERVICE_UNAVAILABLE, later).into_response());
+    };
+    let (files, sha256) = (files.clone(), release.manifest.sha256);
+    let opened = tokio::task::spawn_blocking(move || files.open(&sha256)).await;
+    let file = opened
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
+        .map_err(|error| Fault::File(hex::encode(sha256), error))?;
+    // From here on it is not the client's request that takes long, but its line.
+    accepted.meter.bound_writes(server.config.download_stall);
+    let download = Download {
+        file: Arc::new(file),
+        size: release.manifest.size,
+        etag: HeaderValue::from_str(&format!("\"{}\"", hex::encode(sha256)))?,
+        headers: headers(&release)?,
+        slot: Arc::new(slot),
+    };
+    Ok(http_serve::serve(download, &request).map(Body::new))
+}
+
+fn bad_request(why: &'static str) -> Response {
+    (StatusCode::BAD_REQUEST, why).into_response()
+}
+
+/// To the vendor's own place, with what the client says of itself.
+fn redirect(address: &str, query: &str) -> Result<Response, Fault> {
+    let separator = if address.contains('?') { '&' } else { '?' };
+    let location = HeaderValue::from_str(&format!("{address}{separator}{query}"))?;
+    Ok((StatusCode::TEMPORARY_REDIRECT, [(LOCATION, location)]).into_response())
+}
+
+/// The newest release, if it is newer than the running version.
+fn newest(releases: Vec<Release>, running: Option<&Version>) -> Option<Release> {
+    let version_of = |release: &Release| version::parse(&release.manifest.version);
+    releases
+        .into_iter()
+        .filter_map(|release| Some((version_of(&release)?, release)))
+        .filter(|(offered, _)| running.is_none_or(|running| version::is_newer(offered, running)))
+        .max_by(|(one, _), (other, _)| one.cmp_precedence(other))
+        .map(|(_, release)| release)
+}
+
+fn headers(release: &Release) -> Result<HeaderMap, Fault> {
+    let signed = &release.signed;
+    let disposition = Disposition::attachment(&release.manifest.file_name);
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_DISPOSITION, disposition.parse()?);
+    headers.insert(MANIFEST_HEADER, signed.manifest_header().parse()?);
+    headers.insert(SIGNATURE_HEADER, signed.signature_header().parse()?);
+    let binary = HeaderValue::from_static("application/octet-stream");
+    headers.insert(CONTENT_TYPE, binary);
+    // The address stays and the newest release does not: a cache must ask, by the ETag.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(headers)
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A release's file on its way to a client.
+struct Download {
+    file: Arc<File>,
+    size: u64,
+    /// The file's hash: as strong as an ETag can be.
+    etag: HeaderValue,
+    headers: HeaderMap,
+    /// Given back when the body is gone.
+    slot: Arc<OwnedSemaphorePermit>,
+}
+
+impl http_serve::Entity for Download {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn len(&self) -> u64 {
+        self.size
+    }
+
+    fn get_range(
+        &self,
+        range: Range<u64>,
+    ) -> Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send + Sync>> {
+        let (file, slot) = (Arc::clone(&self.file), Arc::clone(&self.slot));
+        let opened = async move {
+            let mut file = tokio::fs::File::from_std(file.try_clone()?);
+            file.seek(SeekFrom::Start(range.start)).await?;
+            let part = file.take(range.end - range.start);
+            Ok::<_, io::Error>(
+                ReaderStream::with_capacity(part, CHUNK_BYTES).map(move |chunk| {
+                    let _held = &slot;
+                    chunk
+                }),
+            )
+        };
+        Box::pin(
+            stream::once(opened)
+                .try_flatten()
+                .map_err(|error: io::Error| -> BoxError { error.into() }),
+        )
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap) {
+        headers.extend(self.headers.clone());
+    }
+
+    fn etag(&self) -> Option<HeaderValue> {
+        Some(self.etag.clone())
+    }
+
+    fn last_modified(&self) -> Option<std::time::SystemTime> {
+        None
+    }
+}
