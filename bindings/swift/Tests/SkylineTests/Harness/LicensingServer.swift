@@ -18,7 +18,7 @@ final class LicensingServer: @unchecked Sendable {
     /// The identity key with which the server began.
     let identityKey: String
     private let program: URL
-    private let folder: URL
+    let folder: URL
     private let lock = NSLock()
     /// Guarded by `lock`.
     private var process: ChildProcess
