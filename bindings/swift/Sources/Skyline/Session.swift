@@ -1,8 +1,9 @@
 internal import SkylineNative
 
-/// What the server said about the license when the session began.
+/// What the server said about the license at a login; see ``Client/session``.
 public struct Session: Sendable, Hashable {
-    /// Whether this login activated the license: the first one with this license key.
+    /// Whether ``Client/connect(_:)`` activated the license: its login was the first one with this
+    /// license key. Stays as it is when the client logs in again after a lost connection.
     public let isActivatedNow: Bool
     /// The day on which the license was activated.
     public let activationDate: CalendarDate
