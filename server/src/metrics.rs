@@ -106,6 +106,7 @@ struct BuildLabels {
 pub(crate) struct Metrics {
     registry: Registry,
     connections: Gauge,
+    max_connections: Gauge,
     accepted: Counter,
     sessions: Gauge,
     handshakes: Family<ResultLabel, Counter>,
@@ -124,6 +125,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("skyline");
         let metrics = Self {
             connections: Gauge::default(),
+            max_connections: Gauge::default(),
             accepted: Counter::default(),
             sessions: Gauge::default(),
             handshakes: Family::default(),
@@ -147,6 +149,11 @@ impl Metrics {
             "connections",
             "Connections that are open",
             metrics.connections.clone(),
+        );
+        registry.register(
+            "connections_max",
+            "Connections that the node takes at a time",
+            metrics.max_connections.clone(),
         );
         registry.register(
             "connections_accepted",
@@ -243,6 +250,12 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+
+    /// Tells how many connections the node takes at a time.
+    pub(crate) fn set_max_connections(&self, most: usize) {
+        self.max_connections
+            .set(i64::try_from(most).unwrap_or(i64::MAX));
     }
 
     /// Counts a connection until the guard is dropped.

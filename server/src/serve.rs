@@ -77,10 +77,12 @@ impl Server {
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let trusted = config.trusted_proxies.clone();
+        let metrics = Metrics::new();
+        metrics.set_max_connections(config.max_connections);
         Arc::new(Self {
             proxies: Proxies::new(trusted, config.proxy_header),
             admission: Admission::new(&config),
-            metrics: Metrics::new(),
+            metrics,
             downloads: Arc::new(Semaphore::new(
                 (config.max_connections / 2).clamp(1, Semaphore::MAX_PERMITS),
             )),

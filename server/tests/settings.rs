@@ -107,3 +107,27 @@ async fn a_bad_setting_is_refused_by_name_before_anything_is_done() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_example_of_a_file_holds_and_shows_the_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/skyline.toml");
+    let defaults = print_config(folder.path(), &[], &[]).await;
+    let config = ["--config", example.to_str().unwrap()];
+    let printed = print_config(folder.path(), &config, &[]).await;
+    assert!(printed.contains("deploy/skyline.toml"), "{printed}");
+    for line in std::fs::read_to_string(&example).unwrap().lines() {
+        let Some((key, value)) = line.split_once(" = ") else {
+            continue;
+        };
+        let Some(key) = key.strip_prefix("# ") else {
+            continue;
+        };
+        let shown = format!("{key} = {value} # default");
+        let unset = format!("# {key} is not set");
+        assert!(
+            defaults.lines().any(|line| line == shown || line == unset),
+            "{line} is not the default"
+        );
+    }
+}

@@ -2,7 +2,11 @@
 
 use skyline_protocol::LicenseKey;
 
-use crate::common::{Login, process::Installation};
+use crate::common::{
+    Login,
+    process::{Installation, command},
+    within,
+};
 
 /// A whole session, a breach and a login with an unknown key, logged in full.
 async fn no_secret_is_logged(format: &str) -> String {
@@ -84,5 +88,47 @@ async fn a_mistyped_variable_is_named_in_the_log() {
     assert!(
         log.contains("SKYLINE_LOGG") && !log.contains("hunter2"),
         "{log}"
+    );
+}
+
+#[tokio::test]
+async fn the_password_of_a_database_is_nowhere_even_when_it_cannot_be_reached() {
+    // Nobody listens there.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let installation = Installation::new().await;
+    let folder = installation.path();
+    let url = format!("postgres://skyline:hunter2@127.0.0.1:{port}/skyline?password=hunter2");
+    let settings = format!("database = \"{url}\"\nlicense_key_secret = \"secret\"\n");
+    std::fs::write(folder.join("skyline.toml"), settings).unwrap();
+    for format in ["text", "json"] {
+        let options = ["--log", "trace", "--log-format", format];
+        let mut from_file = command(folder);
+        from_file
+            .args(["serve", "--config", "skyline.toml"])
+            .args(options);
+        from_file.env_remove("SKYLINE_DATABASE");
+        let mut from_environment = command(folder);
+        from_environment
+            .args(["serve", "--license-key-secret", "secret"])
+            .args(options);
+        from_environment.env("SKYLINE_DATABASE", &url);
+        for mut program in [from_file, from_environment] {
+            let output = within(program.output()).await.unwrap();
+            let errors = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{errors}");
+            assert!(errors.contains("cannot be opened"), "{errors}");
+            assert!(!errors.contains("hunter2"), "{errors}");
+        }
+    }
+    let mut shown = command(folder);
+    shown.args(["serve", "--print-config", "--config", "skyline.toml"]);
+    shown.env_remove("SKYLINE_DATABASE");
+    let shown = within(shown.output()).await.unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(
+        shown.contains("skyline.toml") && !shown.contains("hunter2"),
+        "{shown}"
     );
 }

@@ -1,5 +1,7 @@
 //! What a monitoring system sees.
 
+use std::path::Path;
+
 use tokio::time::sleep;
 
 use super::http::{get, metrics, status, value};
@@ -10,7 +12,16 @@ const ADMIN: [&str; 2] = ["--admin-listen", "127.0.0.1:0"];
 #[tokio::test]
 async fn the_metrics_count_what_happened() {
     let installation = Installation::new().await;
-    let options = [&ADMIN[..], &["--call-rate-per-license", "1/h burst 5"]].concat();
+    let options = [
+        &ADMIN[..],
+        &[
+            "--call-rate-per-license",
+            "1/h burst 5",
+            "--max-connections",
+            "50",
+        ],
+    ]
+    .concat();
     let mut running = installation.serve(&options).await;
     let admin = running.admin().await;
     let before = metrics(admin).await;
@@ -51,6 +62,7 @@ async fn the_metrics_count_what_happened() {
     for (series, expected) in [
         ("skyline_connections_accepted_total", 3),
         ("skyline_connections", 1),
+        ("skyline_connections_max", 50),
         ("skyline_sessions", 1),
         ("skyline_handshakes_total{result=\"ok\"}", 3),
         ("skyline_handshake_duration_seconds_count", 3),
@@ -108,4 +120,46 @@ async fn metrics_are_for_the_admin_address_alone_and_health_for_both() {
     assert_eq!(status(&get(admin, "/metrics", &[]).await), "200");
     assert_eq!(status(&get(running.address, "/metrics", &[]).await), "404");
     assert_eq!(status(&get(admin, "/ws", &[]).await), "404");
+}
+
+#[tokio::test]
+async fn the_alerts_and_the_documents_name_series_that_there_are() {
+    let installation = Installation::new().await;
+    let mut running = installation.serve(&ADMIN).await;
+    let admin = running.admin().await;
+    let login = Login::new(&installation.license().await);
+    running
+        .peer(&installation)
+        .await
+        .log_in(&login)
+        .await
+        .expect_ok();
+    let text = metrics(admin).await;
+    let series: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("skyline_"))
+        .filter_map(|line| line.split(['{', ' ']).next())
+        .collect();
+    let is_there = |name: &str| {
+        let parts = ["", "_bucket", "_count", "_sum"];
+        parts
+            .iter()
+            .any(|part| series.contains(&&format!("{name}{part}")[..]))
+    };
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |file: &str| std::fs::read_to_string(repository.join(file)).unwrap();
+    let operations = read("docs/operations.md");
+    let watch = operations
+        .split("\n## ")
+        .find(|section| section.starts_with("What to watch"));
+    for text in [&read("deploy/alerts.yaml"), watch.unwrap()] {
+        let named: Vec<&str> = text
+            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .filter(|word| word.starts_with("skyline_"))
+            .collect();
+        assert!(!named.is_empty(), "no series is named");
+        for name in named {
+            assert!(is_there(name), "there is no {name}");
+        }
+    }
 }
