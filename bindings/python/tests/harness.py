@@ -167,7 +167,11 @@ settings = dict(
 
 
 def run_program(
-    program: str | Path, settings: dict[str, Any], *, seconds: float = 60.0
+    program: str | Path,
+    settings: dict[str, Any],
+    *,
+    seconds: float = 60.0,
+    environment: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Runs a Python program, or its text after `PREAMBLE`, in a process of its own.
 
@@ -176,7 +180,7 @@ def run_program(
     command = [str(program)] if isinstance(program, Path) else ["-c", PREAMBLE + program]
     return subprocess.run(
         [sys.executable, *command],
-        env={**clean_environment(), **environment_of(settings)},
+        env={**clean_environment(), **environment_of(settings), **(environment or {})},
         capture_output=True,
         text=True,
         timeout=seconds,
