@@ -30,3 +30,22 @@ def test_the_index_of_decisions_has_every_decision() -> None:
     folder = REPOSITORY / "docs/adr"
     pages = {page.name for page in folder.glob("[0-9]*.md")}
     assert set(links(folder / "README.md")) == pages
+
+
+@pytest.mark.parametrize("name", ["security.md", "reliability.md"])
+def test_every_test_that_a_promise_names_exists(name: str) -> None:
+    """Names of tests are claims: four words and more."""
+    text = (REPOSITORY / "docs" / name).read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`", text))
+    sources = [
+        source
+        for folder in ("protocol", "server", "src", "tests")
+        for source in (REPOSITORY / folder).rglob("*.rs")
+    ]
+    tests = {
+        test
+        for source in sources
+        for test in re.findall(r"fn ([a-z0-9_]+)\(", source.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert sorted(named - tests) == []

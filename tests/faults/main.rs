@@ -12,5 +12,6 @@ mod moving;
 mod network;
 mod packet_size;
 mod packets;
+mod rotation;
 mod secrets;
 mod tls;
