@@ -28,6 +28,7 @@ use self::event::Event;
 use self::log::Log;
 pub(crate) use self::log::Place;
 #[doc(hidden)]
+#[cfg(fuzzing)]
 pub use self::record::{DecodedEventLog, decode_event_log};
 use self::shared::Shared;
 use crate::error::{Error, Result};

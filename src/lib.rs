@@ -16,6 +16,9 @@ mod device;
 mod error;
 mod event_queue;
 pub mod ffi;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod logging;
 mod login_record;
 mod runtime;
@@ -37,8 +40,6 @@ pub use self::config::{
 };
 pub use self::device::DeviceIdentity;
 pub use self::error::{BreachReason, ConnectionFailure, Error, Result};
-#[doc(hidden)]
-pub use self::event_queue::{DecodedEventLog, decode_event_log};
 pub use self::event_queue::{EventCounters, EventDurability, EventOverflow, EventQueueConfig};
 pub use self::session::{ConnectionState, SessionInfo, StateStream};
 pub use self::update::{

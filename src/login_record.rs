@@ -87,7 +87,7 @@ impl LoginRecord {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(NEVER),
             Err(error) => return Err(unusable(&self.path, &error)),
         };
-        Ok(self.open(&bytes).unwrap_or_else(|| {
+        Ok(open(&self.authentication_key, &bytes).unwrap_or_else(|| {
             tracing::warn!(
                 path = %self.path.display(),
                 "the last-login file is damaged or was edited; it counts as absent"
@@ -98,26 +98,8 @@ impl LoginRecord {
 
     /// Stores the time of the login that the server just accepted; on return it is durable.
     pub(crate) fn store(&self, time: i64) -> Result<()> {
-        let mut bytes = Vec::with_capacity(HEADER.len() + TIME_BYTES + TAG_BYTES);
-        bytes.extend_from_slice(HEADER);
-        bytes.extend_from_slice(&time.to_be_bytes());
-        let tag = self.mac(&bytes).finalize().into_bytes();
-        bytes.extend_from_slice(&tag);
+        let bytes = seal(&self.authentication_key, time);
         state::write(&self.path, &bytes).map_err(|error| unusable(&self.path, &error))
-    }
-
-    fn open(&self, bytes: &[u8]) -> Option<i64> {
-        let (signed, tag) = bytes.split_at_checked(HEADER.len() + TIME_BYTES)?;
-        let time = signed.strip_prefix(HEADER)?;
-        self.mac(signed).verify_slice(tag).ok()?;
-        Some(i64::from_be_bytes(time.try_into().ok()?))
-    }
-
-    fn mac(&self, bytes: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.authentication_key)
-            .expect("HMAC takes a key of any length (RFC 2104, section 2)");
-        mac.update(bytes);
-        mac
     }
 }
 
@@ -127,6 +109,31 @@ impl Drop for LoginRecord {
         // lock with it.
         let _ = self.lock.unlock();
     }
+}
+
+/// The content of the file: header, time, tag.
+pub(crate) fn seal(authentication_key: &[u8; 32], time: i64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER.len() + TIME_BYTES + TAG_BYTES);
+    bytes.extend_from_slice(HEADER);
+    bytes.extend_from_slice(&time.to_be_bytes());
+    let tag = mac(authentication_key, &bytes).finalize().into_bytes();
+    bytes.extend_from_slice(&tag);
+    bytes
+}
+
+/// The time in the content of the file, or nothing when it is damaged or was edited.
+pub(crate) fn open(authentication_key: &[u8; 32], bytes: &[u8]) -> Option<i64> {
+    let (signed, tag) = bytes.split_at_checked(HEADER.len() + TIME_BYTES)?;
+    let time = signed.strip_prefix(HEADER)?;
+    mac(authentication_key, signed).verify_slice(tag).ok()?;
+    Some(i64::from_be_bytes(time.try_into().ok()?))
+}
+
+fn mac(authentication_key: &[u8; 32], bytes: &[u8]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(authentication_key)
+        .expect("HMAC takes a key of any length (RFC 2104, section 2)");
+    mac.update(bytes);
+    mac
 }
 
 /// Opens the lock file, creating it and its folder when absent. It stays: removing it would let

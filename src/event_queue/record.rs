@@ -181,6 +181,7 @@ pub(super) fn pending(logs: Vec<Vec<Record>>) -> Vec<Arc<Event>> {
 }
 
 /// What [`decode_event_log`] found.
+#[cfg(any(test, fuzzing))]
 #[derive(Debug)]
 pub struct DecodedEventLog {
     /// How many records are sound.
@@ -192,6 +193,7 @@ pub struct DecodedEventLog {
 }
 
 /// Reads a log of the event queue, for tests that feed it arbitrary bytes. Not for applications.
+#[cfg(any(test, fuzzing))]
 pub fn decode_event_log(marker: [u8; 8], bytes: &[u8]) -> DecodedEventLog {
     let decoded = decode(&marker, bytes);
     let mut sound = Vec::new();
@@ -248,7 +250,8 @@ mod tests {
         assert_eq!(decoded.records, records);
         assert_eq!((decoded.damaged_stretches, decoded.damaged_bytes), (0, 0));
         let again = decode_event_log(MARKER, &bytes);
-        assert_eq!((again.records, again.sound), (records.len(), bytes));
+        assert_eq!((again.records, again.damaged_bytes), (records.len(), 0));
+        assert_eq!(again.sound, bytes);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// The MessagePack of one JSON value. Integers keep all 64 bits.
 ///
 /// Fails with [`Error::Payload`] when `json` is not exactly one JSON value.
-pub(super) fn to_message_pack(json: &str) -> Result<Vec<u8>> {
+pub(crate) fn to_message_pack(json: &str) -> Result<Vec<u8>> {
     let mut message_pack = Vec::with_capacity(json.len());
     let mut reader = serde_json::Deserializer::from_str(json);
     serde_transcode::transcode(
@@ -29,7 +29,7 @@ pub(super) fn to_message_pack(json: &str) -> Result<Vec<u8>> {
 ///
 /// Fails with [`Error::Payload`] for binary data, extension types and map keys other than strings
 /// and integers, which JSON cannot say. NaN and the infinities become `null`, as in ECMAScript.
-pub(super) fn from_message_pack(message_pack: &[u8]) -> Result<String> {
+pub(crate) fn from_message_pack(message_pack: &[u8]) -> Result<String> {
     let mut reader = rmp_serde::Deserializer::from_read_ref(message_pack);
     reader.set_max_depth(MAX_DEPTH);
     let mut json = Vec::with_capacity(message_pack.len());
@@ -74,6 +74,22 @@ mod tests {
                 from_message_pack(&to_message_pack(&json).unwrap()).unwrap(),
                 json
             );
+        }
+    }
+
+    #[test]
+    fn numbers_with_a_fraction_are_the_nearest_that_there_are() {
+        for text in [
+            "0.1",
+            "123456789.123456789",
+            "1.7976931348623157e308",
+            "5e-324",
+        ] {
+            let number: f64 = text.parse().unwrap();
+            let message_pack = [&[0xcb][..], &number.to_be_bytes()].concat();
+            assert_eq!(to_message_pack(text).unwrap(), message_pack, "{text}");
+            let json = from_message_pack(&message_pack).unwrap();
+            assert_eq!(to_message_pack(&json).unwrap(), message_pack, "{json}");
         }
     }
 

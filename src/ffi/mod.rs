@@ -13,7 +13,7 @@ mod client;
 mod configuration;
 mod events;
 mod failure;
-mod json;
+pub(crate) mod json;
 mod logging;
 mod process;
 mod session;

@@ -111,6 +111,8 @@ proptest! {
 
     #[test]
     fn validity_is_what_an_independent_decoder_says(bytes in vec(any::<u8>(), 0..60)) {
+        // The other decoder takes the marker that MessagePack does not use for a nil.
+        prop_assume!(!bytes.contains(&0xc1));
         let mut rest = bytes.as_slice();
         // The other decoder counts depth otherwise; so few bytes cannot reach either bound.
         const { assert!(60 < MAX_DEPTH) };
