@@ -200,7 +200,8 @@ async fn a_part_of_another_file_is_thrown_away_with_what_there_was() {
 
 #[tokio::test]
 async fn a_part_that_was_not_asked_for_is_refused() {
-    let wrongs: [(fn(&Asked, &Release) -> Answer, &str); 6] = [
+    type Wrong = fn(&Asked, &Release) -> Answer;
+    let wrongs: [(Wrong, &str); 6] = [
         (
             |asked, release| release.answer_to(asked).without("Content-Range"),
             "UPDATE_HTTP",
