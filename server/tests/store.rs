@@ -654,7 +654,10 @@ async fn a_release_is_offered_once_until_it_is_withdrawn(database: Database) {
         product: Some(PRODUCT.to_owned()),
         platform: Some("macos-x86_64".to_owned()),
     };
-    assert_eq!(other.releases(&filter).await.unwrap(), std::slice::from_ref(&macos));
+    assert_eq!(
+        other.releases(&filter).await.unwrap(),
+        std::slice::from_ref(&macos)
+    );
     let withdraw = async |release: &Release| other.withdraw_release(&release.manifest, &by()).await;
     assert!(
         !withdraw(&linux).await.unwrap(),

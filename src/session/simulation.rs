@@ -13,6 +13,8 @@
 mod network;
 mod server;
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +91,7 @@ fn no_schedule_of_faults_makes_the_session_break_its_promises() {
         sum.limited += ran.limited;
         sum.dropped += ran.dropped;
     }
-    println!("simulation: {schedules} schedules, {sum:?}");
+    tell(&format!("simulation: {schedules} schedules, {sum:?}"));
     // A storm that hits nothing would prove nothing.
     if schedules as u64 >= SCHEDULES {
         for (what, count) in [
@@ -109,6 +111,15 @@ fn no_schedule_of_faults_makes_the_session_break_its_promises() {
 fn a_seed_replays_its_schedule() {
     for seed in 0..20 {
         assert_eq!(run(seed), run(seed), "schedule {seed}");
+    }
+}
+
+/// Adds a line to the figures that scripts/test-rust prints when all is well too.
+fn tell(line: &str) {
+    println!("{line}");
+    if let Some(file) = std::env::var_os("SKYLINE_FIGURES") {
+        let file = OpenOptions::new().create(true).append(true).open(file);
+        writeln!(file.unwrap(), "{line}").unwrap();
     }
 }
 
