@@ -72,7 +72,8 @@ public class StateStream internal constructor(
     /**
      * The present state at the first call, then each change; null after [ConnectionState.Refused],
      * [ConnectionState.Breached] or [ConnectionState.ShutDown]. A slow reader may miss states in between,
-     * never the last one. Cancelling ends the wait and leaves the stream usable.
+     * never the last one. Cancelling ends the wait and leaves the stream usable; a state that comes in that
+     * very moment may be missed, and if it was the last one, null follows.
      */
     public suspend fun nextState(): ConnectionState? =
         awaitCore { native.nextState(null) }?.toConnectionState()

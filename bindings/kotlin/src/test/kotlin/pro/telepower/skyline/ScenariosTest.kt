@@ -31,7 +31,8 @@ import kotlin.time.Duration.Companion.milliseconds
 @Timeout(90)
 class ScenariosTest :
     SessionScenarios,
-    EventScenarios {
+    EventScenarios,
+    UpdateScenarios {
     private val server get() = TestServer.shared
 
     @Test

@@ -1,7 +1,11 @@
 package pro.telepower.skyline
 
+import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.jsonObject
+import kotlinx.serialization.json.jsonPrimitive
 import java.nio.file.Files
 import java.nio.file.Path
+import java.util.Base64
 import java.util.concurrent.CompletableFuture
 import java.util.concurrent.TimeUnit
 import java.util.concurrent.atomic.AtomicInteger
@@ -71,6 +75,44 @@ internal class TestServer : AutoCloseable {
     fun suspendLicense(key: String) {
         run("license", "suspend", key, "--database=$database")
     }
+
+    /**
+     * Signs a file and offers it as an update for this system.
+     *
+     * @param key the name under which [newIdentityKey] made the key that signs.
+     */
+    fun publishRelease(
+        product: String,
+        version: String,
+        content: ByteArray,
+        key: String = FIRST_IDENTITY,
+    ): Release {
+        val file = Files.write(newFolder().resolve("$product-$version.bin"), content)
+        val printed =
+            run(
+                "release",
+                "publish",
+                "$file",
+                "--product=$product",
+                "--version=$version",
+                "--release-key=${folder.resolve(key)}",
+                "--database=$database",
+                "--json",
+            )
+        val release = Json.parseToJsonElement(printed).jsonObject
+
+        fun bytes(name: String) = Base64.getDecoder().decode(release.getValue(name).jsonPrimitive.content)
+        return Release(bytes("manifest"), bytes("signature"))
+    }
+
+    /** What goes with a release's file when it is handed on in another way. */
+    class Release(
+        val manifest: ByteArray,
+        val signature: ByteArray,
+    )
+
+    /** A folder that nobody used before; it goes with the server. */
+    fun newFolder(): Path = Files.createTempDirectory(folder, "files-")
 
     /** A folder for a client's state that nobody used before. */
     fun newStateFolder(): Path = Files.createTempDirectory(folder, "state-")

@@ -5,6 +5,7 @@ import kotlinx.coroutines.TimeoutCancellationException
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeout
+import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertInstanceOf
 import org.junit.jupiter.api.Assertions.assertTrue
@@ -49,6 +50,30 @@ class UpdatesTest {
             assertEquals("UPDATE_NOT_FOUND", failure.code)
             assertTrue(failure.message.isNotBlank())
         }
+    }
+
+    @Test
+    fun `the blocking download tells its progress on the calling thread`(
+        @TempDir folder: Path,
+    ) {
+        server.addProduct("blocking-update")
+        val content = ByteArray(100_000) { it.toByte() }
+        val release = server.publishRelease("blocking-update", "7.1.0", content)
+        val configuration = server.configuration(server.issueLicense("blocking-update"), "blocking-update")
+        val threads = mutableSetOf<Thread>()
+        val progress = mutableListOf<UpdateProgress>()
+        val update =
+            BlockingUpdates.downloadUpdate(configuration, folder) {
+                threads += Thread.currentThread()
+                progress += it
+            }
+        assertEquals(setOf(Thread.currentThread()), threads)
+        assertEquals(update.size, progress.last().bytes)
+        assertArrayEquals(content, Files.readAllBytes(update.path))
+        assertEquals(
+            update,
+            BlockingUpdates.verifyUpdate(configuration, update.path, release.manifest, release.signature),
+        )
     }
 
     @Test
