@@ -4,6 +4,8 @@
 #[path = "scenarios/reconnecting.rs"]
 mod reconnecting;
 mod support;
+#[path = "scenarios/updating.rs"]
+mod updating;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skyline::{Client, ConnectionFailure, Error, Proxy};
+use skyline::{Client, ConnectionFailure, Error, Proxy, download_update};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -192,6 +192,31 @@ async fn http_and_socks_proxies_lead_to_the_server() {
             .unwrap_or_else(|error| panic!("{proxy}: {error}"));
         soon(client.get_limits()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_update_comes_through_the_proxy() {
+    let server = Server::start();
+    server.publish("telepower.bin", b"the new version", &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let proxies = [
+        format!("http://user:secret@{}", http_proxy().await),
+        format!("socks5://{}", socks_proxy().await),
+    ];
+    for proxy in proxies {
+        let mut config = server.owner().config();
+        config.proxy = Proxy::Url(proxy.into());
+        let download = download_update(config, folder.path()).unwrap();
+        let update = soon(download.finish()).await.unwrap();
+        std::fs::remove_file(update.path).unwrap();
+    }
+    // That it is asked at all shows where it wants other credentials.
+    let mut config = server.owner().config();
+    config.update.attempts = 1;
+    config.proxy = Proxy::Url(format!("http://user:wrong@{}", http_proxy().await).into());
+    let download = download_update(config, folder.path()).unwrap();
+    let error = soon(download.finish()).await.unwrap_err();
+    assert_eq!(failure(error), (ConnectionFailure::Proxy, Some(407)));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! `wss://` with a certificate authority that the test makes.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use skyline::{Client, ConnectionFailure, Error};
+use skyline::{Client, ConnectionFailure, Error, download_update};
 
 use crate::support::{Server, soon};
 
@@ -47,6 +47,21 @@ async fn an_unknown_authority_or_another_name_is_a_tls_failure() {
     let mut config = server.owner().config();
     config.extra_root_certificates = vec![root.into_bytes()];
     assert_tls(soon(Client::connect(config)).await.unwrap_err());
+}
+
+#[tokio::test]
+async fn an_update_comes_over_tls_from_the_host_of_the_session() {
+    let (server, root) = tls_server("127.0.0.1");
+    server.publish("telepower.bin", b"the new version", &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = server.owner().config();
+    config.update.attempts = 1;
+    let untrusted = download_update(config.clone(), folder.path()).unwrap();
+    assert_tls(soon(untrusted.finish()).await.unwrap_err());
+    config.extra_root_certificates = vec![root.into_bytes()];
+    let download = download_update(config, folder.path()).unwrap();
+    let update = soon(download.finish()).await.unwrap();
+    assert_eq!(std::fs::read(update.path).unwrap(), b"the new version");
 }
 
 fn assert_tls(error: Error) {

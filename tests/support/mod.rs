@@ -73,6 +73,14 @@ impl Server {
         stdout(&run(&self.folder, arguments))
     }
 
+    /// Publishes a file of these bytes as version 7.1.0 for this system, with further arguments for
+    /// `release publish`; gives what it printed.
+    pub fn publish(&self, name: &str, file: &[u8], arguments: &[&str]) -> String {
+        std::fs::write(self.folder.path().join(name), file).unwrap();
+        let release = ["--product", PRODUCT, "--version", "7.1.0"];
+        self.admin(&[&["release", "publish", name], &release[..], arguments].concat())
+    }
+
     /// A new license of the monthly plan.
     pub fn license(&self) -> LicenseKey {
         self.license_with(&[])

@@ -7,6 +7,8 @@ mod support;
 mod failing;
 mod headers;
 mod interrupted;
+mod killed;
+mod network;
 mod redirects;
 mod refusals;
 mod site;
