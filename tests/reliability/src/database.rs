@@ -78,6 +78,19 @@ impl Database {
         events
     }
 
+    /// The names of the stored events that begin with `prefix`, in the order in which they came.
+    pub async fn events_in_order(&self, prefix: &str) -> Vec<String> {
+        sqlx::query("SELECT event FROM events WHERE substr(event, 1, ?1) = ?2 ORDER BY id")
+            .bind(i64::try_from(prefix.len()).expect("a short prefix"))
+            .bind(prefix)
+            .fetch_all(&self.pool)
+            .await
+            .expect("the events")
+            .iter()
+            .map(|row| row.get(0))
+            .collect()
+    }
+
     /// Closes the file.
     pub async fn close(self) {
         self.pool.close().await;

@@ -6,7 +6,11 @@
 //! |---|---|
 //! | `connect` | logs in as the environment says |
 //! | `limits` | asks for the limits |
-//! | `event NAME` | sends an event without an id: each execution leaves a row at the server |
+//! | `events NAME COUNT` | sends so many events at once, `NAME.0` and so on, and answers with a line for each; without an id, so that each execution leaves a row at the server |
+//! | `repeat NAME` | sends such an event by a handle whose calls may be sent again |
+//! | `track NAME` | tracks an event; it is on disk with the answer |
+//! | `flush` | waits until all tracked events are delivered |
+//! | `counters` | what became of the tracked events |
 //! | `shutdown` | closes the connection |
 //!
 //! It ends with its input.
@@ -15,48 +19,91 @@ use std::env;
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
-use skyline::{Client, ClientConfig, DeviceIdentity, Error, Result};
+use skyline::{Client, ClientConfig, Deadlines, DeviceIdentity, Error, EventDurability, Result};
 use skyline_reliability::process::describe;
 
-/// What everything of a login or call may take: the tests wait longer than that.
+/// What everything of a login or call may take unless `SKYLINE_DEADLINE_MILLISECONDS` says
+/// otherwise: the tests wait longer than that.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What the delivery of all tracked events may take, at the end of a soak.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(60);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
     let mut client = None;
     for line in io::stdin().lock().lines() {
         let line = line?;
-        let result = run(&line, &mut client).await;
-        let mut output = io::stdout().lock();
-        match result {
-            Ok(()) => writeln!(output, "ok")?,
-            Err(error) => writeln!(output, "{}", describe(&error))?,
-        }
-        output.flush()?;
+        let answers = run(&line, &mut client).await;
+        // In one write: a killed process has told all of it or nothing.
+        let answers: String = answers.iter().map(|answer| format!("{answer}\n")).collect();
+        io::stdout().lock().write_all(answers.as_bytes())?;
     }
     Ok(())
 }
 
-async fn run(line: &str, place: &mut Option<Client>) -> Result<()> {
-    let (command, argument) = line.split_once(' ').unwrap_or((line, ""));
+async fn run(line: &str, place: &mut Option<Client>) -> Vec<String> {
+    let mut words = line.split(' ');
+    let (command, name) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
     if command == "connect" {
-        *place = Some(Client::connect(config()?).await?);
-        return Ok(());
+        // The one before closes first: only one of a process delivers tracked events.
+        if let Some(before) = place.take() {
+            before.shutdown().await;
+        }
+        let connected = connect().await;
+        return vec![tell(connected.map(|client| *place = Some(client)))];
     }
     let Some(client) = place else {
-        return Err(Error::ShutDown {
+        let error = Error::ShutDown {
             maybe_executed: false,
-        });
+        };
+        return vec![describe(&error)];
     };
-    match command {
-        "limits" => client.get_limits().await.map(drop),
-        "event" => client.send_event_raw(argument, EMPTY_MAP).await,
+    let answer = match command {
+        "limits" => tell(client.get_limits().await.map(drop)),
+        "events" => {
+            let count: usize = words.next().and_then(|word| word.parse().ok()).unwrap_or(1);
+            let names: Vec<_> = (0..count).map(|index| format!("{name}.{index}")).collect();
+            let calls = names
+                .iter()
+                .map(|name| client.send_event_raw(name, EMPTY_MAP));
+            let results = futures_util::future::join_all(calls).await;
+            return results.into_iter().map(tell).collect();
+        }
+        "repeat" => tell(client.idempotent().send_event_raw(name, EMPTY_MAP).await),
+        "track" => tell(client.track_raw(name, EMPTY_MAP).await),
+        "flush" => tell(client.flush_events(FLUSH_DEADLINE).await),
+        "counters" => {
+            let counters = client.event_counters();
+            format!(
+                "tracked {} recovered {} queued {} sent {} dropped {} rejected {} damaged {}",
+                counters.tracked,
+                counters.recovered,
+                counters.queued,
+                counters.sent,
+                counters.dropped,
+                counters.rejected,
+                counters.damaged,
+            )
+        }
         "shutdown" => {
             client.shutdown().await;
-            Ok(())
+            tell(Ok(()))
         }
         other => panic!("no such command: {other}"),
+    };
+    vec![answer]
+}
+
+fn tell(result: Result<()>) -> String {
+    match result {
+        Ok(()) => "ok".to_owned(),
+        Err(error) => describe(&error),
     }
+}
+
+async fn connect() -> Result<Client> {
+    Client::connect(config()?).await
 }
 
 /// The MessagePack of a map without entries.
@@ -76,8 +123,17 @@ fn config() -> Result<ClientConfig> {
         serial_number: variable("SKYLINE_SERIAL_NUMBER"),
         cs_product_uuid: variable("SKYLINE_PRODUCT_UUID"),
     });
-    config.deadlines.connect = DEADLINE;
-    config.deadlines.handshake = DEADLINE;
-    config.deadlines.call = DEADLINE;
+    let deadline = variable("SKYLINE_DEADLINE_MILLISECONDS")
+        .parse()
+        .map_or(DEADLINE, Duration::from_millis);
+    config.deadlines = Deadlines {
+        connect: deadline,
+        handshake: deadline,
+        call: deadline,
+    };
+    // A test meets more losses in a second than a user does in a day.
+    config.reconnect.initial_delay = Duration::from_millis(20);
+    config.reconnect.max_delay = Duration::from_millis(500);
+    config.events.durability = EventDurability::Synced;
     Ok(config)
 }
