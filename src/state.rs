@@ -1,6 +1,6 @@
 //! Files in the state folder: where it is, and how to write one so that it is whole or absent.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -26,14 +26,40 @@ pub(crate) fn default_folder() -> Result<PathBuf> {
 
 /// Replaces the file at `path` atomically and durably: after a crash it holds either the old
 /// bytes or the new ones. Creates the folder when absent; only its owner may read what is in it.
+///
+/// The caller holds the lock of the file. What is being written has one name, so that processes
+/// that are killed meanwhile, however many, leave one file behind, and the next writer removes it.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     create_folder(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let written = write_draft(&draft, bytes).and_then(|()| fs::rename(&draft, path));
+    if written.is_err() {
+        // There is nothing more to tell than why it could not be written.
+        let _ = fs::remove_file(&draft);
+    }
+    written?;
     sync_folder(folder)
+}
+
+fn write_draft(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    // Never through a link that somebody has put there.
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// Creates `folder` and its parents, closed to other users where the system can say so.

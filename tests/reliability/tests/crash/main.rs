@@ -56,6 +56,12 @@ async fn recovers(owner: &Owner, database: &Database) -> Vec<Login> {
     );
     assert!(newest.confirmed, "{newest:?}");
     assert!(after.iter().all(|login| !login.resync), "{after:?}");
+    let left: Vec<_> = std::fs::read_dir(owner.state.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with('.') || name.ends_with(".new"))
+        .collect();
+    assert!(left.is_empty(), "killed processes left {left:?}");
     after
 }
 
