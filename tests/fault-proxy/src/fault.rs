@@ -62,7 +62,8 @@ pub enum Fault {
         length: u64,
     },
     /// Sends `length` bytes from `at` on after the ones that follow them, as many at the most.
-    /// When none follow soon, the order stays as it was: the receiver waits for these.
+    /// When none follow soon, the order stays as it was: the receiver waits for these. It has come
+    /// to pass when the bytes that arrive are others than without it.
     Reorder {
         /// The first byte of them.
         at: u64,

@@ -143,6 +143,16 @@ async fn a_range_that_nothing_follows_keeps_its_place() {
 }
 
 #[tokio::test]
+async fn equal_ranges_that_change_places_are_no_fault() {
+    let script = Script::to_server(Fault::Reorder { at: 1, length: 2 });
+    let mut pair = pair(script).await;
+    pair.client.write_all(b"abababc").await.unwrap();
+    pair.client.shutdown().await.unwrap();
+    assert_eq!(all(&mut pair.server).await, b"abababc");
+    assert!(!pair.proxy.connections()[0].struck);
+}
+
+#[tokio::test]
 async fn split_bytes_come_in_their_order() {
     assert_eq!(alphabet(Fault::Split).await, b"abcdefghij");
 }
