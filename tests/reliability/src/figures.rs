@@ -7,7 +7,7 @@ use std::io::Write;
 /// Names the file that the figures are added to; scripts/test-rust sets it and prints the file.
 const FILE_VARIABLE: &str = "SKYLINE_FIGURES";
 
-/// Prints a line of figures, and adds it to the file of [`FILE_VARIABLE`], if there is one.
+/// Prints a line of figures, and adds it to the file that `SKYLINE_FIGURES` names, if there is one.
 ///
 /// # Panics
 ///
