@@ -1,6 +1,6 @@
 //! A verified download of a new version of the product (docs/protocol.md, section 8).
 //!
-//! It needs no connected client: [`Error::OutdatedVersion`](crate::Error::OutdatedVersion) is the
+//! It needs no connected client: [`Error::OutdatedVersion`] is the
 //! usual reason for it. The manifest comes first and is checked before a byte of the file is kept;
 //! the file gets its name when everything about it has been checked.
 
