@@ -40,6 +40,10 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(50);
 /// not wait for [`SILENCE_LIMIT`].
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether the last call has its answer. It is once in a connection's life,
+/// and nobody waits for the moment itself.
+const IDLE_STEP: Duration = Duration::from_millis(20);
+
 /// How long the closing frame may take to leave. The peer needs it for nothing but its logs.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -219,10 +223,22 @@ impl Connection {
         self.shared.end.get().cloned().unwrap_or(End::Closed)
     }
 
+    /// Resolves when no call waits for its answer any more, or the connection has ended.
+    pub(crate) async fn idle(&self) {
+        while !self.shared.end.initialized() && self.shared.in_flight().iter().any(is_awaited) {
+            tokio::time::sleep(IDLE_STEP).await;
+        }
+    }
+
     /// Asks the peer for a sign of life and gives it up when none comes soon.
     pub(crate) fn probe(&self) {
         self.shared.probe.notify_one();
     }
+}
+
+/// Whether somebody still waits for the answer: nobody does for that of a cancelled call.
+fn is_awaited(answer: &oneshot::Sender<Answer>) -> bool {
+    !answer.is_closed()
 }
 
 impl Shared {

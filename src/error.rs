@@ -29,6 +29,8 @@ pub enum Error {
         failure: ConnectionFailure,
         /// The HTTP status, when the server or the proxy answered with one.
         http_status: Option<u16>,
+        /// How long to wait, in seconds, if the answer said so (RFC 9110, section 10.2.3).
+        retry_after_seconds: Option<u64>,
         /// The cause as the system or the library tells it.
         detail: String,
     },

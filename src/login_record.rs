@@ -65,8 +65,16 @@ impl LoginRecord {
             })
             .await?
         };
+        let mut lock = lock;
         loop {
-            match lock.try_lock() {
+            // A folder may lie on a network, where even trying takes its time.
+            let (tried, result) = runtime::blocking(move || {
+                let result = lock.try_lock();
+                Ok((lock, result))
+            })
+            .await?;
+            lock = tried;
+            match result {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_RETRY).await,
                 Err(TryLockError::Error(error)) => return Err(unusable(&lock_path, &error)),

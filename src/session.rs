@@ -174,7 +174,10 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.lifeline.stop();
+        // In a forked child a thread that does not exist there may hold the locks.
+        if !runtime::is_forked() {
+            self.lifeline.stop();
+        }
     }
 }
 
@@ -226,11 +229,16 @@ impl Call<'_> {
                 Some(Answer::Failed(error @ Error::RateLimited { .. })) => {
                     self.wait_out(error).await?;
                 }
+                Some(Answer::Failed(Error::ShutDown { maybe_executed })) => {
+                    return Err(shut_down(lost || maybe_executed));
+                }
                 Some(Answer::Failed(error)) => return Err(error),
                 Some(Answer::Unsent) => {}
                 // A task that is gone without a word, or takes nothing although it has not ended:
                 // it cannot be but by a defect.
-                None if taken || connection.takes_requests() => return Err(shut_down(taken)),
+                None if taken || connection.takes_requests() => {
+                    return Err(shut_down(lost || taken));
+                }
                 None => {}
             }
             self.sent.store(lost, Ordering::Relaxed);

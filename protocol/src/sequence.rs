@@ -71,6 +71,11 @@ impl<T> InFlight<T> {
         self.waiting.get_mut(&seq)
     }
 
+    /// What is kept for the requests in flight, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.waiting.values()
+    }
+
     /// How many requests are in flight.
     pub fn len(&self) -> usize {
         self.waiting.len()

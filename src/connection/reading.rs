@@ -90,6 +90,12 @@ fn take(packet: Bytes, opener: &mut Opener, shared: &Shared) -> Result<(), End> 
             let _ = waiting.send(Answer::Failed(error.clone()));
             return Err(End::Breach(error));
         }
+        if let Error::InvalidSession { .. } = error {
+            // No request over this connection would fare better; the next one has a new session.
+            let detail = error.to_string();
+            let _ = waiting.send(Answer::Failed(error));
+            return Err(End::Lost(detail));
+        }
         Answer::Failed(error)
     };
     // Nobody waits for the answer of a call that was cancelled or timed out.

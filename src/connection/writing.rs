@@ -122,12 +122,11 @@ fn seal(
         return Ok(false);
     }
     if in_flight.len() >= shared.options.limits.calls_in_flight + MAX_UNANSWERED {
-        let end = End::Lost(format!(
+        let _ = outgoing.answer.send(Answer::Unsent);
+        return Err(End::Lost(format!(
             "the server left {} calls unanswered",
             in_flight.len()
-        ));
-        let _ = outgoing.answer.send(Answer::Failed(end.error(false)));
-        return Err(end);
+        )));
     }
     in_flight.send(outgoing.answer);
     drop(in_flight);

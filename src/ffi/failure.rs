@@ -118,10 +118,12 @@ impl From<&Error> for FailureDetails {
             Error::Connection {
                 failure,
                 http_status,
+                retry_after_seconds,
                 ..
             } => {
                 details.connection_failure = Some(failure.as_str().to_owned());
                 details.http_status = *http_status;
+                details.retry_after_seconds = *retry_after_seconds;
             }
             Error::IntegrityBreach { reason, .. } => {
                 details.breach_reason = Some(reason.as_str().to_owned());

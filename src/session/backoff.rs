@@ -7,6 +7,10 @@ use rand::rngs::StdRng;
 
 use crate::config::Reconnect;
 
+/// The longest wait that a server may ask for: an hour, more than any rate limit means. A greater
+/// number is a mistake, and must not stop a client for good.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
 /// The back-off of one client.
 ///
 /// The wait before attempt n is drawn evenly from zero to `initial_delay` × 2^(n-1), but at most

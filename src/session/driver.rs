@@ -49,7 +49,12 @@ async fn keep(
             }
             match login::open(settings, lifeline).await {
                 Ok(opened) => break opened,
-                Err(error) if is_refusal(&error) => return lifeline.refuse(&error),
+                Err(error) if is_refusal(&error) => {
+                    // What is in flight on a connection that only its key ended gets its answers.
+                    let patience = settings.config.deadlines.call;
+                    let _ = tokio::time::timeout(patience, connection.idle()).await;
+                    return lifeline.refuse(&error);
+                }
                 Err(_) if lifeline.check().is_err() => return,
                 Err(error) => delay = Some(lifeline.attempt_failed(error)),
             }

@@ -9,9 +9,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, MAX_RETRY_AFTER};
 use crate::connection::{Connection, End};
 use crate::error::{Error, Result};
+use crate::runtime;
 
 /// The state of a client's connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,9 +60,13 @@ pub struct StateStream {
 impl StateStream {
     /// The present state at the first call, then each change; `None` after
     /// [`ConnectionState::Refused`], [`ConnectionState::Breached`] or
-    /// [`ConnectionState::ShutDown`]. A reader that is slow may miss states in between, never the
+    /// [`ConnectionState::ShutDown`], and in a child of the process that connected. A reader that is slow may miss states in between, never the
     /// last one. Dropping the future loses nothing.
     pub async fn next_state(&mut self) -> Option<ConnectionState> {
+        // Nobody changes a state any more where the runtime's thread does not run.
+        if runtime::check().is_err() {
+            return None;
+        }
         loop {
             let finished = self.last.as_ref().is_some_and(ConnectionState::is_final);
             if finished || self.states.changed().await.is_err() {
@@ -228,15 +233,19 @@ impl Lifeline {
 
     /// Plans the attempt after a failed one: says how long to wait before it.
     pub(crate) fn attempt_failed(&self, error: Error) -> Duration {
-        // What the server asks for (docs/protocol.md, section 5).
-        let at_least = match &error {
+        // What the server asks for (docs/protocol.md, sections 1 and 5).
+        let asked = match &error {
             Error::RateLimited {
                 retry_after_seconds,
                 ..
-            } => Duration::from_secs(retry_after_seconds.unwrap_or_default()),
-            _ => Duration::ZERO,
+            }
+            | Error::Connection {
+                retry_after_seconds,
+                ..
+            } => retry_after_seconds.unwrap_or_default(),
+            _ => 0,
         };
-        self.plan(error, at_least)
+        self.plan(error, Duration::from_secs(asked).min(MAX_RETRY_AFTER))
     }
 
     /// The connection in use was lost, and had been in use since then: plans the next attempt and

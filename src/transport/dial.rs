@@ -145,6 +145,7 @@ fn proxy_failed(error: &(dyn StdError + 'static)) -> Error {
     Error::Connection {
         failure: ConnectionFailure::Proxy,
         http_status: wants_credentials.then_some(407),
+        retry_after_seconds: None,
         detail: format!("{error}: {}", root_cause(error)),
     }
 }

@@ -7,8 +7,8 @@ mod tls;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::http::header::USER_AGENT;
+use tokio_tungstenite::tungstenite::http::header::{RETRY_AFTER, USER_AGENT};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self};
 use url::Url;
@@ -107,11 +107,17 @@ async fn open(url: &Url, config: &ClientConfig) -> Result<Socket> {
     Ok(socket)
 }
 
+/// The seconds of `Retry-After`; its other form, a date, needs two clocks that agree.
+fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
+}
+
 fn upgrade_failed(error: tungstenite::Error) -> Error {
     match error {
         tungstenite::Error::Http(response) => Error::Connection {
             failure: ConnectionFailure::Http,
             http_status: Some(response.status().as_u16()),
+            retry_after_seconds: retry_after(response.headers()),
             detail: format!("it answered with HTTP status {}", response.status()),
         },
         tungstenite::Error::Io(error) => failed(ConnectionFailure::Other, error),
@@ -123,6 +129,7 @@ fn failed(failure: ConnectionFailure, detail: impl ToString) -> Error {
     Error::Connection {
         failure,
         http_status: None,
+        retry_after_seconds: None,
         detail: detail.to_string(),
     }
 }

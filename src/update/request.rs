@@ -173,6 +173,7 @@ fn silent(stall: Duration) -> Error {
     Error::Connection {
         failure: ConnectionFailure::Timeout,
         http_status: None,
+        retry_after_seconds: None,
         detail: format!("the update server was silent for {stall:?}"),
     }
 }
@@ -181,6 +182,7 @@ fn broken(error: &hyper::Error) -> Error {
     Error::Connection {
         failure: ConnectionFailure::Other,
         http_status: None,
+        retry_after_seconds: None,
         detail: format!("the download was cut off: {error}"),
     }
 }

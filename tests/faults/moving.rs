@@ -79,6 +79,19 @@ async fn sign_wrongly(mut socket: Socket) {
     while receive(&mut socket).await.is_some() {}
 }
 
+/// Lets nobody in.
+async fn refuse(socket: Socket, identity: &IdentityKeyPair) {
+    let Some(mut link) = Link::accept(socket, identity).await else {
+        return;
+    };
+    let Some(login) = link.request().await else {
+        return;
+    };
+    link.respond(login.seq, Status::LicenseExpired, None, Payload::None)
+        .await;
+    link.until_closed().await;
+}
+
 /// A client whose key is used up but for a call that hangs on the first connection.
 async fn client_with_a_hanging_call(
     peer: &Peer,
@@ -162,6 +175,34 @@ async fn a_breach_on_the_fresh_connection_fails_the_calls_on_the_old_one() {
         soon(states.next_state()).await,
         Some(ConnectionState::Breached(breach))
     );
+}
+
+#[tokio::test]
+async fn calls_in_flight_get_their_answers_although_the_fresh_login_is_refused() {
+    // The answer to `late` comes when the refusal has long been told.
+    const LATE: Duration = Duration::from_millis(500);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let peer = Peer::start(move |socket, identity| {
+        let number = connections.fetch_add(1, Ordering::SeqCst);
+        async move {
+            if number > 0 {
+                return refuse(socket, &identity).await;
+            }
+            let (mut link, _) = Link::log_in(socket, &identity).await.unwrap();
+            let late = link.request().await.unwrap();
+            while let Ok(Some(request)) = tokio::time::timeout(LATE, link.request()).await {
+                echo(&mut link, &request).await;
+            }
+            link.respond(late.seq, Status::Ok, None, Payload::None)
+                .await;
+            link.until_closed().await;
+        }
+    })
+    .await;
+    let (client, late) = client_with_a_hanging_call(&peer).await;
+    let refused = soon(client.call::<_, ()>("next", &())).await.unwrap_err();
+    assert_eq!(refused.code(), "LICENSE_EXPIRED");
+    soon(late).await.unwrap().unwrap();
 }
 
 #[tokio::test]

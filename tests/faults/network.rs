@@ -8,7 +8,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{Server, soon};
 
-async fn failure_at(url: &str) -> (ConnectionFailure, Option<u16>) {
+/// The configuration of a client whose server is none.
+fn peerless(url: &str) -> skyline::ClientConfig {
     let server_less = crate::support::Owner {
         url: url.to_owned(),
         identity_key: skyline_protocol::identity::IdentityKeyPair::generate()
@@ -17,7 +18,11 @@ async fn failure_at(url: &str) -> (ConnectionFailure, Option<u16>) {
         license_key: skyline::LicenseKey::generate(),
         state: tempfile::tempdir().unwrap(),
     };
-    let mut config = server_less.config();
+    server_less.config()
+}
+
+async fn failure_at(url: &str) -> (ConnectionFailure, Option<u16>) {
+    let mut config = peerless(url);
     config.deadlines.connect = Duration::from_secs(2);
     config.proxy = Proxy::Direct;
     failure(soon(Client::connect(config)).await.unwrap_err())
@@ -83,6 +88,25 @@ async fn an_http_status_is_told() {
     .await;
     let failure = failure_at(&format!("ws://{address}/ws")).await;
     assert_eq!(failure, (ConnectionFailure::Http, Some(503)));
+}
+
+#[tokio::test]
+async fn a_server_that_asks_to_wait_is_understood() {
+    let address = listener(Some(
+        b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n",
+    ))
+    .await;
+    let mut config = peerless(&format!("ws://{address}/ws"));
+    config.proxy = Proxy::Direct;
+    let error = soon(Client::connect(config)).await.unwrap_err();
+    let Error::Connection {
+        http_status: Some(429),
+        retry_after_seconds: Some(7),
+        ..
+    } = error
+    else {
+        panic!("{error:?}");
+    };
 }
 
 #[tokio::test]

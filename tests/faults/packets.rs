@@ -54,6 +54,36 @@ fn breach(reason: BreachReason) -> Error {
 }
 
 #[tokio::test]
+async fn a_session_that_the_server_forgot_gives_way_to_a_new_one() {
+    let peer = Peer::start(|socket, identity| async move {
+        let (mut link, _) = Link::log_in(socket, &identity).await.unwrap();
+        // The server forgets, answers so, and does not close the connection.
+        while let Some(request) = link.request().await {
+            let status = match request.method.as_str() {
+                "forgotten" => Status::InvalidSession,
+                _ => Status::Ok,
+            };
+            link.respond(request.seq, status, None, Payload::None).await;
+        }
+    })
+    .await;
+    let client = peer.connect().await.unwrap();
+    let mut states = client.states();
+    assert_eq!(
+        soon(states.next_state()).await,
+        Some(ConnectionState::Ready)
+    );
+    let error = soon(client.call::<_, ()>("forgotten", &())).await;
+    assert_eq!(error.unwrap_err().code(), "INVALID_SESSION");
+    let state = soon(states.next_state()).await;
+    assert!(
+        matches!(state, Some(ConnectionState::Reconnecting { .. })),
+        "{state:?}"
+    );
+    soon(client.call::<_, ()>("anything", &())).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_tampered_packet_ends_the_session() {
     for place in [0, 11, 12, 20, usize::MAX] {
         let error = error_of_call(move |mut link, request| async move {

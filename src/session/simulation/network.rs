@@ -99,6 +99,7 @@ impl Sky {
         let failed = |failure| Error::Connection {
             failure,
             http_status: None,
+            retry_after_seconds: None,
             detail: "the weather".to_owned(),
         };
         let (latency, seed) = {
