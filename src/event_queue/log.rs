@@ -107,11 +107,19 @@ impl LogFile {
                 .append(&[], events, sync)
                 .and_then(|()| fs::rename(&draft, &log.path));
             match named {
-                Ok(()) if sync => {
-                    state::sync_folder(&place.folder)?;
+                Ok(()) => {
+                    let synced = if sync {
+                        state::sync_folder(&place.folder)
+                    } else {
+                        Ok(())
+                    };
+                    if let Err(error) = synced {
+                        // What failed must not come back as an event of an earlier run.
+                        log.remove();
+                        return Err(error);
+                    }
                     return Ok(log);
                 }
-                Ok(()) => return Ok(log),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     let _ = fs::remove_file(&draft);
@@ -158,6 +166,17 @@ impl LogFile {
         let removed = self.clear().and_then(|()| fs::remove_file(&self.path));
         if let Err(error) = removed {
             tracing::warn!(path = %self.path.display(), %error, "an event log that is done with stays");
+        }
+    }
+
+    /// Removes a draft. It is not emptied: whoever made it may have given it its name and filled
+    /// it before this process got the lock, and then it is a log, and not this one's to remove.
+    fn remove_draft(self) {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = %self.path.display(), %error, "a forgotten draft of an event log stays");
+            }
+            _ => {}
         }
     }
 
@@ -267,7 +286,7 @@ impl Log {
                 continue;
             }
             match LogFile::adopt(&path, marker) {
-                Ok(Some((file, _))) if extension == DRAFT_EXTENSION => file.remove(),
+                Ok(Some((file, _))) if extension == DRAFT_EXTENSION => file.remove_draft(),
                 Ok(Some((file, bytes))) => {
                     let decoded = record::decode(&marker, &bytes);
                     let unread = file.length.saturating_sub(bytes.len() as u64);
@@ -615,6 +634,23 @@ mod tests {
         fs::copy(path, path.with_extension(DRAFT_EXTENSION)).unwrap();
         assert_eq!(left_behind(folder.path()), events);
         assert_eq!(files(folder.path()).len(), 1);
+    }
+
+    #[test]
+    fn a_draft_that_became_a_log_before_it_was_locked_keeps_its_events() {
+        let folder = tempfile::tempdir().unwrap();
+        let events = events(2);
+        let (mut log, _) = Log::open(place(folder.path()));
+        log.apply(&append(&events)).unwrap();
+        let marker = log.current.as_ref().unwrap().marker;
+        drop(log);
+        let path = place(folder.path()).path(&marker);
+        let draft = path.with_extension(DRAFT_EXTENSION);
+        fs::rename(&path, &draft).unwrap();
+        let (held, _) = LogFile::adopt(&draft, marker).unwrap().unwrap();
+        fs::rename(&draft, &path).unwrap();
+        held.remove_draft();
+        assert_eq!(left_behind(folder.path()), events);
     }
 
     #[test]
