@@ -90,7 +90,8 @@ mod source {
 
 #[cfg(not(any(target_os = "android", target_os = "ios")))]
 mod source {
-    use std::fs;
+    use std::fs::{self, TryLockError};
+    use std::io;
     use std::path::Path;
 
     use hmac::{Hmac, KeyInit, Mac};
@@ -98,6 +99,7 @@ mod source {
 
     use super::{DeviceIdentity, is_filler};
     use crate::error::{Error, Result};
+    use crate::state;
 
     /// The file in the state folder that remembers where the identity came from.
     const SOURCE_FILE: &str = "device-source";
@@ -175,11 +177,30 @@ mod source {
     }
 
     fn remember(folder: &Path, source: Source) {
-        if let Err(error) =
-            crate::state::write(&folder.join(SOURCE_FILE), source.as_str().as_bytes())
-        {
+        if let Err(error) = write_once(folder, source) {
             tracing::warn!(%error, "the source of the device's identity could not be remembered");
         }
+    }
+
+    /// Writes the file unless it is there. Whoever holds the lock is writing it now, and this
+    /// process finds it the next time.
+    fn write_once(folder: &Path, source: Source) -> io::Result<()> {
+        let path = folder.join(SOURCE_FILE);
+        let lock = state::open_lock(&path.with_extension("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let written = if remembered(folder).is_none() {
+            state::write(&path, source.as_str().as_bytes())
+        } else {
+            Ok(())
+        };
+        // Closing the file would not do: a process forked meanwhile holds a copy of it, and the
+        // lock with it.
+        let _ = lock.unlock();
+        written
     }
 
     /// Whether the serial number can be read by any user, so that all users see one identity.
@@ -267,6 +288,21 @@ mod source {
                     ..
                 }
             ));
+        }
+
+        #[test]
+        fn only_the_holder_of_the_lock_writes_the_source_and_only_once() {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join(SOURCE_FILE);
+            let lock = state::open_lock(&file.with_extension("lock")).unwrap();
+            lock.lock().unwrap();
+            choose(folder.path(), smbios(), None).unwrap();
+            assert!(!file.exists());
+            lock.unlock().unwrap();
+            choose(folder.path(), smbios(), None).unwrap();
+            assert_eq!(remembered(folder.path()), Some(Source::Smbios));
+            write_once(folder.path(), Source::MachineId).unwrap();
+            assert_eq!(remembered(folder.path()), Some(Source::Smbios));
         }
 
         #[test]

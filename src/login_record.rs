@@ -4,7 +4,7 @@
 //! `start-session` and is written atomically, durably and authenticated, under a lock that spans
 //! reading, the request and storing, so that two processes of one product cannot race.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,7 +61,7 @@ impl LoginRecord {
         let lock = {
             let lock_path = lock_path.clone();
             runtime::blocking(move || {
-                open_lock(&lock_path).map_err(|error| unusable(&lock_path, &error))
+                state::open_lock(&lock_path).map_err(|error| unusable(&lock_path, &error))
             })
             .await?
         };
@@ -142,19 +142,6 @@ fn mac(authentication_key: &[u8; 32], bytes: &[u8]) -> Hmac<Sha256> {
         .expect("HMAC takes a key of any length (RFC 2104, section 2)");
     mac.update(bytes);
     mac
-}
-
-/// Opens the lock file, creating it and its folder when absent. It stays: removing it would let
-/// two processes lock two different files.
-fn open_lock(path: &Path) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        state::create_folder(folder)?;
-    }
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
 }
 
 fn unusable(path: &Path, error: &io::Error) -> Error {

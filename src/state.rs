@@ -62,6 +62,19 @@ fn write_draft(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Opens a lock file, creating it and its folder when absent. It stays: removing it would let
+/// two processes lock two different files.
+pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        create_folder(folder)?;
+    }
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+}
+
 /// Creates `folder` and its parents, closed to other users where the system can say so.
 pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
