@@ -207,8 +207,9 @@ impl Client {
 
     /// Closes the connection in order and waits until that is done, for a second at the most.
     /// Calls in flight fail with [`Error::ShutDown`], and so does everything asked later, by
-    /// whatever handle. Events that are not delivered are on disk then, for the next client. A
-    /// second call changes nothing.
+    /// whatever handle. Events that are not delivered are on disk then, for the next client: that
+    /// is waited for, too, for five seconds at the most, after which a warning in the log says that
+    /// the disk does not answer. A second call changes nothing.
     pub async fn shutdown(&self) {
         tokio::join!(self.events.close(), self.session.shutdown());
     }

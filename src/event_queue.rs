@@ -15,6 +15,8 @@ mod record;
 mod shared;
 mod writer;
 
+use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +40,14 @@ use crate::session::Backoff;
 /// What the deadline of a flush may overtake; see [`Error::DeadlineExceeded`].
 const DELIVERING: &str = "delivering the queued events";
 
+/// How long the queue waits for what earlier clients left. That is read at once, at most twice the
+/// 256 MiB that can be configured; a disk that takes longer for it hangs.
+const OPEN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long the end of a queue waits for the disk. A sync takes milliseconds, on a worn memory card
+/// a second or two; the host must not be kept from ending by a disk that hangs.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+
 /// The queue of one client. Dropping it ends its tasks; what is not delivered is on disk.
 #[derive(Debug)]
 pub(crate) struct EventQueue {
@@ -49,8 +59,9 @@ impl EventQueue {
     ///
     /// # Errors
     ///
-    /// [`Error::Forked`] and [`Error::ShutDown`], where the runtime is not usable. A folder that
-    /// cannot be used is a warning in the log: events are kept in memory then.
+    /// [`Error::Forked`] and [`Error::ShutDown`], where the runtime is not usable;
+    /// [`Error::State`] when the disk does not answer. A folder that cannot be used is a warning
+    /// in the log: events are kept in memory then.
     pub(crate) async fn open(
         place: Place,
         config: EventQueueConfig,
@@ -58,7 +69,9 @@ impl EventQueue {
         backoff: Backoff,
     ) -> Result<Self> {
         let runtime = runtime::handle()?;
-        let (log, adopted) = runtime::blocking(move || Ok(Log::open(place))).await?;
+        let folder = place.folder.clone();
+        let opening = runtime::blocking(move || Ok(Log::open(place)));
+        let (log, adopted) = within(OPEN_DEADLINE, &folder, opening).await?;
         let mut backlog = Backlog::new(config);
         if !adopted.events.is_empty() {
             tracing::info!(events = adopted.events.len(), "events of an earlier run");
@@ -112,19 +125,82 @@ impl EventQueue {
         self.shared.lock().backlog.counters()
     }
 
-    /// Takes nothing more and delivers nothing more; resolves when everything is on disk.
+    /// Takes nothing more and delivers nothing more; resolves when everything is on disk, or
+    /// after [`CLOSE_DEADLINE`].
     pub(crate) async fn close(&self) {
+        self.close_within(CLOSE_DEADLINE).await;
+    }
+
+    async fn close_within(&self, deadline: Duration) {
         // In a forked child there is no thread that would do anything.
-        if runtime::handle().is_err() {
+        let Ok(handle) = runtime::handle() else {
             return;
-        }
+        };
         self.shared.close();
-        self.shared.stopped.cancelled().await;
+        // Only making the timer needs the runtime; any executor may poll it.
+        let stopped = {
+            let _runtime = handle.enter();
+            tokio::time::timeout(deadline, self.shared.stopped.cancelled())
+        };
+        if stopped.await.is_err() {
+            tracing::warn!(
+                ?deadline,
+                "the disk does not answer: events that were tracked last may not be on it"
+            );
+        }
     }
 }
 
 impl Drop for EventQueue {
     fn drop(&mut self) {
         self.shared.close();
+    }
+}
+
+/// Waits for the disk, but no longer than `deadline`. To be awaited on the runtime.
+async fn within<T>(
+    deadline: Duration,
+    folder: &Path,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let finished = tokio::time::timeout(deadline, work).await;
+    finished.unwrap_or_else(|_| {
+        Err(Error::State {
+            detail: format!(
+                "the event queue in {}: the disk does not answer",
+                folder.display()
+            ),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Much longer than a test that waits for it should take.
+    const NEVER: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn neither_the_begin_nor_the_end_of_a_queue_waits_for_a_disk_that_hangs() {
+        let short = Duration::from_millis(20);
+        let hanging = within(
+            short,
+            Path::new("state"),
+            std::future::pending::<Result<()>>(),
+        );
+        let error = tokio::time::timeout(NEVER, hanging).await.unwrap();
+        let error = error.unwrap_err();
+        assert_eq!(error.code(), "STATE");
+        assert!(error.to_string().contains("state"), "{error}");
+
+        // No writer will ever say that it is done.
+        let config = EventQueueConfig::default();
+        let shared = Arc::new(Shared::new(config, Backlog::new(config)));
+        let queue = EventQueue { shared };
+        let closing = queue.close_within(short);
+        tokio::time::timeout(NEVER, closing).await.unwrap();
+        let late = queue.track("late", &[0x80]).await;
+        assert_eq!(late.unwrap_err().code(), "SHUT_DOWN");
     }
 }

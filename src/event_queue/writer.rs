@@ -22,8 +22,20 @@ struct Round {
     staged: Vec<Staged>,
 }
 
+/// Ends the queue with its writer, even one that panics: nobody waits for it any more.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.close();
+        self.0.lock().staged.clear();
+        self.0.stopped.cancel();
+    }
+}
+
 /// Brings everything to the disk until the queue is closed, and once more then.
 pub(super) async fn run(shared: Arc<Shared>, mut log: Log) {
+    let _ending = Ending(shared.clone());
     let mut failing = false;
     loop {
         let last = tokio::select! {
@@ -34,9 +46,6 @@ pub(super) async fn run(shared: Arc<Shared>, mut log: Log) {
         };
         let (returned, failed) = write(&shared, log, failing).await;
         let Some(returned) = returned else {
-            // Nobody is left to answer.
-            shared.close();
-            shared.lock().staged.clear();
             break;
         };
         log = returned;
@@ -46,7 +55,6 @@ pub(super) async fn run(shared: Arc<Shared>, mut log: Log) {
             break;
         }
     }
-    shared.stopped.cancel();
 }
 
 /// Writes what there is to write. Gives the log back, unless the runtime is at its end, and says
@@ -158,12 +166,13 @@ async fn close(shared: &Shared, log: Log) {
 mod tests {
     use std::path::Path;
 
+    use futures_util::FutureExt;
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};
     use uuid::Uuid;
 
     use super::super::backlog::{Backlog, Outcome};
-    use super::super::config::{EventOverflow, EventQueueConfig};
+    use super::super::config::{EventDurability, EventOverflow, EventQueueConfig};
     use super::super::log::Place;
     use super::*;
 
@@ -192,6 +201,30 @@ mod tests {
         let (_log, adopted) = Log::open(place(copy.path()));
         assert_eq!(adopted.damaged, 0);
         (adopted.events, bytes)
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_ends_early_answers_all_who_wait_for_it() {
+        let config = EventQueueConfig {
+            durability: EventDurability::Synced,
+            ..EventQueueConfig::default()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _) = Log::open(place(folder.path()));
+        let shared = Arc::new(Shared::new(config, Backlog::new(config)));
+        let writer = tokio::spawn(run(shared.clone(), log));
+        // The writer begins to wait before there is something to write.
+        tokio::task::yield_now().await;
+        let tracked = shared.track(event(1));
+        tokio::pin!(tracked);
+        assert!(tracked.as_mut().now_or_never().is_none());
+        // It drops what the task holds, as a panic does.
+        writer.abort();
+        assert!(writer.await.unwrap_err().is_cancelled());
+        assert_eq!(tracked.await.unwrap_err().code(), "SHUT_DOWN");
+        shared.stopped.cancelled().await;
+        let late = shared.track(event(1)).await;
+        assert_eq!(late.unwrap_err().code(), "SHUT_DOWN");
     }
 
     #[tokio::test]
