@@ -109,22 +109,24 @@ impl Backlog {
         }
     }
 
-    /// Makes sure that the policy lets an event in that will come to [`Self::admit`].
+    /// Makes sure that the policy lets an event in that will come to [`Self::admit`]. Only events
+    /// in the backlog can be dropped for it, not those on their way to the disk: somebody waits
+    /// for each of these.
     ///
     /// # Errors
     ///
     /// [`Error::EventQueueFull`].
     pub(super) fn check_room(&self, event: &Event) -> Result<()> {
-        if self.config.overflow == EventOverflow::DropOldest {
-            return Ok(());
+        let (mut events, mut bytes) = self.reserved;
+        if self.config.overflow == EventOverflow::Refuse {
+            events += self.len();
+            bytes += self.bytes;
         }
-        let (reserved, reserved_bytes) = self.reserved;
-        let bytes = self.bytes + reserved_bytes;
-        let full = self.len() + reserved + 1 > self.config.max_events
+        let full = events + 1 > self.config.max_events
             || bytes + event_bytes(event) > self.config.max_bytes;
         if full {
             return Err(Error::EventQueueFull {
-                events: (self.len() + reserved) as u64,
+                events: events as u64,
                 bytes: bytes as u64,
             });
         }
@@ -393,6 +395,32 @@ mod tests {
         assert_eq!(dropping.counters().dropped, 3);
         assert_eq!(dropping.oldest(), 3);
         check_sums(&dropping);
+    }
+
+    #[test]
+    fn events_on_their_way_to_the_disk_are_bounded_even_where_the_oldest_are_dropped() {
+        let size = event_bytes(&event());
+        for (max_events, max_bytes) in [(2, 100 * size), (100, 2 * size)] {
+            let mut backlog = Backlog::new(EventQueueConfig {
+                max_events,
+                max_bytes,
+                ..EventQueueConfig::default()
+            });
+            admit(&mut backlog, 5);
+            let staged = [event(), event()];
+            for event in &staged {
+                backlog.check_room(event).unwrap();
+                backlog.reserve(event);
+            }
+            let error = backlog.check_room(&event()).unwrap_err();
+            assert_eq!(error.code(), "EVENT_QUEUE_FULL");
+            for event in &staged {
+                backlog.admit_written(event.clone());
+            }
+            assert_eq!(backlog.events(false), staged);
+            assert!(backlog.check_room(&event()).is_ok());
+            check_sums(&backlog);
+        }
     }
 
     #[test]

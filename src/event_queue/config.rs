@@ -24,9 +24,10 @@ pub struct EventQueueConfig {
     /// How many events may wait for their delivery. Default 10 000; between 1 and 1 000 000.
     pub max_events: usize,
     /// How many bytes they may take: names and data as MessagePack, and 35 bytes for each event.
-    /// Default 16 MiB; between 128 KiB and 256 MiB. The queue takes that much memory at the most,
-    /// and its file on disk twice as much and 256 KiB (while it is rewritten, another one of the
-    /// first size is beside it).
+    /// Default 16 MiB; between 128 KiB and 256 MiB. The queue takes that much memory at the most
+    /// (with [`EventDurability::Synced`] the events on their way to the disk may take as much
+    /// again), and its file on disk twice as much and 256 KiB (while it is rewritten, another one
+    /// of the size of that memory is beside it).
     pub max_bytes: usize,
     /// When an event counts as tracked.
     pub durability: EventDurability,
@@ -60,7 +61,9 @@ pub enum EventDurability {
 /// What [`Client::track`](crate::Client::track) does when the queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EventOverflow {
-    /// Drops the oldest events in favour of the new one, and counts them as dropped.
+    /// Drops the oldest events in favour of the new one, and counts them as dropped. With
+    /// [`EventDurability::Synced`] an event is refused nevertheless while as many as may wait are
+    /// on their way to the disk: they are dropped only when they have arrived there.
     #[default]
     DropOldest,
     /// Fails with [`Error::EventQueueFull`]; what is in the queue stays.
