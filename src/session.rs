@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
-pub(crate) use self::backoff::Backoff;
+pub(crate) use self::backoff::{Backoff, MAX_RETRY_AFTER};
 pub(crate) use self::lifeline::Lifeline;
 pub use self::lifeline::{ConnectionState, StateStream};
 pub use self::login::SessionInfo;

@@ -8,9 +8,9 @@ use serde::Serialize;
 use skyline_protocol::methods::{self, SEND_EVENT};
 
 use super::{Client, payload_error};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event_queue::{Delivery, EventCounters};
-use crate::session::{CallOptions, Session};
+use crate::session::{CallOptions, ConnectionState, Session};
 
 impl Client {
     /// Queues an event of the product for delivery: its name, for example `app.navigation`, and
@@ -74,6 +74,23 @@ pub(super) struct OverSession(pub(super) Arc<Session>);
 impl Delivery for OverSession {
     async fn ready(&mut self) -> Result<()> {
         self.0.ready().await
+    }
+
+    async fn finished(&self) -> Error {
+        let mut states = self.0.states();
+        loop {
+            match states.next_state().await {
+                Some(ConnectionState::Refused(error) | ConnectionState::Breached(error)) => {
+                    return error;
+                }
+                Some(ConnectionState::ShutDown) | None => {
+                    return Error::ShutDown {
+                        maybe_executed: false,
+                    };
+                }
+                Some(_) => {}
+            }
+        }
     }
 
     async fn send(&mut self, payload: Bytes) -> Result<()> {
