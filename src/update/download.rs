@@ -26,8 +26,9 @@ use crate::error::{Error, Result};
 use crate::runtime;
 use crate::session::Backoff;
 
-/// How often the file may turn out to be another one than that of the partial file: a release that
-/// is replaced while it is downloaded is one, and nobody replaces several in one download.
+/// How often the file, or the part of it that is sent, may turn out not to be that of the partial
+/// file: a release that is replaced while it is downloaded is one, and nobody replaces several in
+/// one download.
 const MAX_CHANGES: u32 = 3;
 
 /// Bytes that are gathered before they are written: few calls into the system, and little lost by
@@ -137,11 +138,13 @@ impl Download {
     async fn lock(&self) -> Result<Arc<Slot>> {
         let (folder, product) = (self.folder.clone(), self.config.product_id.clone());
         let slot = runtime::blocking(move || Slot::open(&folder, &product)).await?;
-        while !slot.try_lock()? {
+        let slot = Arc::new(slot);
+        // On a network's file system even asking for a lock takes a while.
+        while !on(&slot, Slot::try_lock).await? {
             self.unless_cancelled(tokio::time::sleep(LOCK_RETRY))
                 .await?;
         }
-        Ok(Arc::new(slot))
+        Ok(slot)
     }
 
     async fn resume(&self, slot: &Arc<Slot>) -> Result<Option<Resume>> {
@@ -170,18 +173,14 @@ impl Download {
                 Begun::Empty(manifest) => (manifest, 0),
             },
             (StatusCode::PARTIAL_CONTENT, Some(resume), Some(have)) => {
-                if !goes_on(&answer, &resume, &have)? {
-                    self.changed()?;
-                    on(slot, Slot::discard).await?;
-                    return Err(Stop::Again);
+                if let Err(why) = goes_on(&answer, &resume, &have) {
+                    return Err(self.discard(slot, why).await);
                 }
                 (resume.manifest, resume.bytes)
             }
-            // Shorter than the partial file: another one.
             (StatusCode::RANGE_NOT_SATISFIABLE, _, Some(_)) => {
-                self.changed()?;
-                on(slot, Slot::discard).await?;
-                return Err(Stop::Again);
+                let why = UpdateFailure::Changed.with("it is shorter than the partial file");
+                return Err(self.discard(slot, why).await);
             }
             (status, ..) => return Err(self.declined(status, &answer)),
         };
@@ -205,8 +204,7 @@ impl Download {
         }
         let replaced = resume.is_some_and(|resume| resume.signed != signed || resume.etag != etag);
         if replaced {
-            self.changed()?;
-            self.most = 0;
+            self.changed(UpdateFailure::Changed.with("it is another one than before"))?;
         }
         let (place, wanted) = (slot.destination(&manifest), manifest.clone());
         let go_on = self.go_on();
@@ -247,13 +245,7 @@ impl Download {
         mut answer: Answer,
         begin: u64,
     ) -> Result<(), Stop> {
-        let missing = manifest.size - begin;
-        let length = answer.length()?;
-        if length.is_some_and(|length| length != missing) {
-            on(slot, Slot::discard).await?;
-            let detail = format!("{length:?} bytes are sent instead of {missing}");
-            return Err(UpdateFailure::Size.with(detail).into());
-        }
+        let ends_with_connection = answer.ends_with_connection();
         let mut writer = Writer {
             slot,
             at: begin,
@@ -285,9 +277,14 @@ impl Download {
             }
         }
         if writer.at < manifest.size {
-            on(slot, Slot::discard).await?;
             let detail = format!("{} bytes are sent instead of {}", writer.at, manifest.size);
-            return Err(UpdateFailure::Size.with(detail).into());
+            let error = UpdateFailure::Size.with(detail);
+            if ends_with_connection {
+                // Such a body looks whole when the connection breaks.
+                return Err(Stop::Later(error, Duration::ZERO));
+            }
+            on(slot, Slot::discard).await?;
+            return Err(error.into());
         }
         Ok(())
     }
@@ -349,12 +346,23 @@ impl Download {
         }
     }
 
-    /// Counts a file that is another one than before.
-    fn changed(&mut self) -> Result<()> {
-        tracing::info!("the update changed on the server; it is downloaded from its beginning");
+    /// Throws the partial file away, to which the answer does not fit: otherwise every later
+    /// download would ask for the same part again.
+    async fn discard(&mut self, slot: &Arc<Slot>, why: Error) -> Stop {
+        let discarded = on(slot, Slot::discard).await;
+        match discarded.and_then(|()| self.changed(why)) {
+            Ok(()) => Stop::Again,
+            Err(error) => Stop::Refused(error),
+        }
+    }
+
+    /// Counts a beginning from zero; `why` is the error when there were too many.
+    fn changed(&mut self, why: Error) -> Result<()> {
+        tracing::info!(%why, "the update is downloaded from its beginning");
         self.changes += 1;
+        self.most = 0;
         if self.changes > MAX_CHANGES {
-            return Err(UpdateFailure::Changed.with(format!("{} times", self.changes)));
+            return Err(why);
         }
         Ok(())
     }
@@ -409,8 +417,12 @@ enum Begun {
     Empty(Manifest),
 }
 
-/// Whether a part of a file is that which is missing, of the same file.
-fn goes_on(answer: &Answer, resume: &Resume, have: &Have) -> Result<bool> {
+/// Checks that a part of a file is that which is missing, of the same file.
+///
+/// # Errors
+///
+/// What does not fit; nothing of it is a reason to refuse the whole file.
+fn goes_on(answer: &Answer, resume: &Resume, have: &Have) -> Result<()> {
     let range = answer.headers.get(CONTENT_RANGE);
     let range = range.and_then(|range| ContentRange::parse_bytes(range.as_bytes()));
     let Some(ContentRange::Bytes(range)) = range else {
@@ -422,9 +434,20 @@ fn goes_on(answer: &Answer, resume: &Resume, have: &Have) -> Result<bool> {
     // A part need not repeat the manifest (RFC 9110, section 15.3.7); if it does, it is the same.
     let same_manifest = !answer.headers.contains_key(MANIFEST_HEADER)
         || trust::signed_manifest(&answer.headers)? == resume.signed;
-    Ok(same_manifest
+    let same = same_manifest
         && range.complete_length == resume.manifest.size
-        && answer.strong_etag().as_ref() == Some(&have.etag))
+        && answer.strong_etag().as_ref() == Some(&have.etag);
+    if !same {
+        return Err(UpdateFailure::Changed.with("it sends a part of another file than before"));
+    }
+    let missing = resume.manifest.size - have.bytes;
+    match answer.length()? {
+        Some(length) if length != missing => {
+            let detail = format!("{length} bytes are sent instead of {missing}");
+            Err(UpdateFailure::Size.with(detail))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn retry_after(answer: &Answer) -> Duration {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HOST, IF_RANGE, LOCATION, RANGE,
-    USER_AGENT,
+    TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
@@ -86,6 +86,12 @@ impl Answer {
         }
         let length = self.headers.get(CONTENT_LENGTH);
         Ok(length.and_then(|value| value.to_str().ok()?.parse().ok()))
+    }
+
+    /// Whether nothing but the connection's end is the end of the body (RFC 9112, section 6.3):
+    /// then one that was cut cannot be told from a whole one.
+    pub(super) fn ends_with_connection(&self) -> bool {
+        !self.headers.contains_key(CONTENT_LENGTH) && !self.headers.contains_key(TRANSFER_ENCODING)
     }
 
     /// The file's ETag, if it is a strong one: a weak one does not promise the same bytes

@@ -157,7 +157,7 @@ async fn a_file_that_changes_again_and_again_is_refused() {
     assert_eq!(site.asked().len(), 5);
 }
 
-/// The code with which the wrong continuation of a download is refused, or none.
+/// A site that continues a download wrongly, once.
 async fn continued(wrong: impl Fn(&Asked, &Release) -> Answer + Send + Sync + 'static) -> Site {
     Site::serving(file(BYTES), move |asked, release| match asked.number {
         0 => release.answer_to(asked).cut(1000),
@@ -168,8 +168,8 @@ async fn continued(wrong: impl Fn(&Asked, &Release) -> Answer + Send + Sync + 's
 }
 
 #[tokio::test]
-async fn a_part_of_another_file_is_thrown_away_with_what_there_was() {
-    let wrongs: [fn(&Asked, &Release) -> Answer; 5] = [
+async fn a_part_that_does_not_fit_is_thrown_away_with_what_there_was() {
+    let wrongs: [fn(&Asked, &Release) -> Answer; 10] = [
         |asked, release| release.answer_to(asked).with("ETag", "\"another\""),
         |asked, release| release.answer_to(asked).without("ETag"),
         |asked, release| {
@@ -185,6 +185,19 @@ async fn a_part_of_another_file_is_thrown_away_with_what_there_was() {
                 .answer_to(asked)
                 .with("Skyline-Signature", &manifest)
         },
+        |asked, release| release.answer_to(asked).without("Skyline-Signature"),
+        |asked, release| release.answer_to(asked).without("Content-Range"),
+        |asked, release| {
+            release
+                .answer_to(asked)
+                .with("Content-Range", "bytes 0-599999/600000")
+        },
+        |asked, release| {
+            release
+                .answer_to(asked)
+                .with("Content-Range", "lines 1000-2000/600000")
+        },
+        |asked, release| release.answer_to(asked).with("Content-Length", "7"),
     ];
     for (number, wrong) in wrongs.into_iter().enumerate() {
         let site = continued(wrong).await;
@@ -199,57 +212,55 @@ async fn a_part_of_another_file_is_thrown_away_with_what_there_was() {
 }
 
 #[tokio::test]
-async fn a_part_that_was_not_asked_for_is_refused() {
-    type Wrong = fn(&Asked, &Release) -> Answer;
-    let wrongs: [(Wrong, &str); 6] = [
-        (
-            |asked, release| release.answer_to(asked).without("Content-Range"),
-            "UPDATE_HTTP",
-        ),
-        (
-            |asked, release| {
-                release
-                    .answer_to(asked)
-                    .with("Content-Range", "bytes 0-9/10")
-            },
-            "UPDATE_HTTP",
-        ),
-        (
-            |asked, release| {
-                release
-                    .answer_to(asked)
-                    .with("Content-Range", "lines 1000-2000/600000")
-            },
-            "UPDATE_HTTP",
-        ),
-        (
-            |asked, release| release.answer_to(asked).with("Content-Length", "7"),
-            "UPDATE_SIZE",
-        ),
+async fn a_part_longer_than_what_is_missing_is_refused() {
+    let wrongs: [fn(&Asked, &Release) -> Answer; 2] = [
         // As many bytes as are missing, and one.
-        (
-            |asked, release| {
-                let mut answer = release.answer_to(asked).without("Content-Length");
-                answer.body.push(0);
-                answer
-            },
-            "UPDATE_SIZE",
-        ),
-        (
-            |asked, release| {
-                let answer = release.answer_to(asked).without("Content-Length");
-                answer.then(Then::Repeat(vec![0; 1000]))
-            },
-            "UPDATE_SIZE",
-        ),
+        |asked, release| {
+            let mut answer = release.answer_to(asked).without("Content-Length");
+            answer.body.push(0);
+            answer
+        },
+        |asked, release| {
+            let answer = release.answer_to(asked).without("Content-Length");
+            answer.then(Then::Repeat(vec![0; 1000]))
+        },
     ];
-    for (number, (wrong, code)) in wrongs.into_iter().enumerate() {
-        assert_eq!(
-            continued(wrong).await.refusal().await,
-            code,
-            "case {number}"
-        );
+    for (number, wrong) in wrongs.into_iter().enumerate() {
+        let site = continued(wrong).await;
+        assert_eq!(site.refusal().await, "UPDATE_SIZE", "case {number}");
+        assert_eq!(partial(site.folder.path()), None, "case {number}");
     }
+}
+
+#[tokio::test]
+async fn parts_that_never_fit_are_given_up_and_block_no_later_download() {
+    let site = Site::serving(file(BYTES), |asked, release| match asked.number {
+        0..8 => release
+            .answer_to(asked)
+            .without("Content-Range")
+            .cut(1000 * (asked.number + 1)),
+        _ => release.answer_to(asked),
+    })
+    .await;
+    assert_eq!(site.refusal().await, "UPDATE_HTTP");
+    // Four parts, each behind a whole file that was cut.
+    assert_eq!(site.asked().len(), 8);
+    site.download().await.unwrap();
+    assert_eq!(site.asked()[8].range_start(), None);
+}
+
+#[tokio::test]
+async fn a_body_that_only_the_connection_ends_goes_on_where_it_was_cut() {
+    let site = Site::serving(file(BYTES), |asked, release| {
+        let start = asked.range_start().unwrap_or(0);
+        let answer = release.answer_to(asked).without("Content-Length");
+        answer.cut(250_000.min(BYTES - start))
+    })
+    .await;
+    let update = site.download().await.unwrap();
+    assert_eq!(std::fs::read(update.path).unwrap(), file(BYTES));
+    let starts: Vec<_> = site.asked().iter().map(Asked::range_start).collect();
+    assert_eq!(starts, [None, Some(250_000), Some(500_000)]);
 }
 
 #[tokio::test]
