@@ -7,6 +7,7 @@
 mod address;
 mod download;
 mod failure;
+mod folder;
 mod progress;
 mod request;
 mod settings;
@@ -77,7 +78,7 @@ pub struct UpdateDownload {
 ///
 /// match Client::connect(config.clone()).await {
 ///     Err(Error::OutdatedVersion { .. }) => {
-///         let download = download_update(config, "/var/tmp/telepower")?;
+///         let download = download_update(config, "/home/user/.cache/telepower")?;
 ///         let mut progress = download.progress();
 ///         while let Some(progress) = progress.next().await {
 ///             println!("{} of {} bytes", progress.bytes, progress.total);

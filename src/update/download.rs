@@ -16,6 +16,7 @@ use url::Url;
 
 use super::Update;
 use super::failure::UpdateFailure;
+use super::folder;
 use super::progress::{PACE, Teller};
 use super::request::{self, Answer, Have};
 use super::slot::{LOCK_RETRY, Resume, Slot};
@@ -210,7 +211,7 @@ impl Download {
         let go_on = self.go_on();
         let here = on(slot, move |slot| {
             // An earlier download may have brought it, or another one while this one waited.
-            if place.is_file() && verify::file(&place, &wanted, &go_on).is_ok() {
+            if folder::is_file(&place) && verify::file(&place, &wanted, &go_on).is_ok() {
                 slot.discard()?;
                 return Ok(true);
             }

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use skyline_protocol::update::{Manifest, SignedManifest};
 
 use super::failure::UpdateFailure;
+use super::folder;
 use super::trust::Trust;
 use super::verify;
 use crate::error::{Error, Result};
@@ -59,13 +60,11 @@ impl Slot {
         let name = hex::encode(&Sha256::digest(product.as_bytes())[..NAME_BYTES]);
         let stem = folder.join(format!(".skyline-update-{name}"));
         state::create_folder(folder).map_err(|error| unusable(folder, &error))?;
+        folder::check(folder).map_err(|wrong| UpdateFailure::Folder.with(wrong))?;
         let path = stem.with_extension("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|error| unusable(&path, &error))?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        let lock = folder::open(&path, &mut options).map_err(|error| unusable(&path, &error))?;
         Ok(Self {
             folder: folder.to_owned(),
             stem,
@@ -117,7 +116,7 @@ impl Slot {
 
     fn read(&self, trust: &Trust) -> Option<Resume> {
         let mut notes = String::new();
-        let file = File::open(self.notes()).ok()?;
+        let file = folder::open(&self.notes(), OpenOptions::new().read(true)).ok()?;
         file.take(MAX_NOTES_BYTES).read_to_string(&mut notes).ok()?;
         let lines: Vec<_> = notes.lines().collect();
         let [HEADER, etag, manifest, signature] = lines[..] else {
@@ -132,7 +131,8 @@ impl Slot {
                 return None;
             }
         };
-        let bytes = fs::metadata(self.partial()).ok()?.len();
+        let partial = folder::open(&self.partial(), OpenOptions::new().read(true)).ok()?;
+        let bytes = partial.metadata().ok()?.len();
         (bytes <= manifest.size).then(|| Resume {
             signed,
             manifest,
@@ -149,7 +149,7 @@ impl Slot {
     /// [`UpdateFailure::Folder`] or [`UpdateFailure::NoSpace`].
     pub(super) fn begin(&self, signed: &SignedManifest, etag: Option<&str>) -> Result<()> {
         let path = self.partial();
-        File::create(&path).map_err(|error| unusable(&path, &error))?;
+        folder::create(&path).map_err(|error| unusable(&path, &error))?;
         let notes = format!(
             "{HEADER}\n{}\n{}\n{}\n",
             etag.unwrap_or_default(),
@@ -168,7 +168,7 @@ impl Slot {
     pub(super) fn write(&self, at: u64, bytes: &[u8]) -> Result<()> {
         let path = self.partial();
         let write = || {
-            let mut file = OpenOptions::new().write(true).open(&path)?;
+            let mut file = folder::open(&path, OpenOptions::new().write(true))?;
             file.seek(SeekFrom::Start(at))?;
             file.write_all(bytes)
         };
@@ -188,7 +188,7 @@ impl Slot {
     ) -> Result<PathBuf> {
         let path = self.partial();
         // What is compared is what the disk has got, not what was sent to it.
-        let synced = OpenOptions::new().write(true).open(&path);
+        let synced = folder::open(&path, OpenOptions::new().write(true));
         synced
             .and_then(|file| file.sync_all())
             .map_err(|error| unusable(&path, &error))?;

@@ -5,6 +5,8 @@
 mod support;
 
 mod failing;
+#[cfg(unix)]
+mod folder;
 mod headers;
 mod interrupted;
 mod killed;
