@@ -29,11 +29,11 @@ impl Client {
     ///
     /// - [`Error::Payload`] when the name has more than 256 bytes or none,
     ///   or the data do not convert to a map of at most 64 KiB;
-    /// - [`Error::EventQueueFull`](crate::Error::EventQueueFull) when the queue is full and may
+    /// - [`Error::EventQueueFull`] when the queue is full and may
     ///   not drop anything, or when the disk is too slow for synced events;
-    /// - [`Error::State`](crate::Error::State) when the event has to be on disk and cannot be
+    /// - [`Error::State`] when the event has to be on disk and cannot be
     ///   stored;
-    /// - [`Error::ShutDown`](crate::Error::ShutDown) after [`Client::shutdown`].
+    /// - [`Error::ShutDown`] after [`Client::shutdown`].
     ///
     /// With any of them the event is not queued.
     pub async fn track<T: Serialize + ?Sized>(&self, name: &str, data: &T) -> Result<()> {
@@ -55,7 +55,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// - [`Error::DeadlineExceeded`](crate::Error::DeadlineExceeded) when `deadline` passes first;
+    /// - [`Error::DeadlineExceeded`] when `deadline` passes first;
     ///   the events stay in the queue;
     /// - what ended the client, when it ended before that.
     pub async fn flush_events(&self, deadline: Duration) -> Result<()> {
