@@ -145,6 +145,9 @@ pub enum CliError {
     /// A release's file could not be taken in or removed.
     #[error("the file {0} cannot be used: {1}")]
     ReleaseFile(String, io::Error),
+    /// Another file took the place of the one that was published.
+    #[error("{0} has changed while it was published: withdraw the release, and publish it again")]
+    ChangedFile(String),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Listen(String, io::Error),

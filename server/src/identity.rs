@@ -138,7 +138,8 @@ impl KeyFiles {
 
     /// Makes the next key the current one and keeps the file of the old one beside it, with
     /// `.retired-` and the beginning of its public key at the end of its name. At any moment there
-    /// is a current key. Gives the path of the old one.
+    /// is a current key; a promotion that was cut off can be repeated. Gives the path of the old
+    /// one.
     ///
     /// # Errors
     /// When one of the keys is missing or no key, or a file cannot be moved.
@@ -147,11 +148,18 @@ impl KeyFiles {
         let next = self.next.as_deref().ok_or_else(missing)?;
         load(next)?;
         let mut retired = self.current.clone().into_os_string();
-        let public = load(&self.current)?.public().to_string();
-        retired.push(format!(".retired-{}", &public[..RETIRED_NAME_DIGITS]));
+        let old = load(&self.current)?.public();
+        let digits = &old.to_string()[..RETIRED_NAME_DIGITS];
+        retired.push(format!(".retired-{digits}"));
         let retired = PathBuf::from(retired);
         let failed = |error| IdentityFileError::Io(self.current.clone(), error);
-        fs::hard_link(&self.current, &retired).map_err(failed)?;
+        match fs::hard_link(&self.current, &retired) {
+            // A promotion that was cut off here has kept it already.
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists
+                    && load(&retired)?.public() == old => {}
+            result => result.map_err(failed)?,
+        }
         fs::rename(next, &self.current).map_err(failed)?;
         // The change of names must not be lost to a power cut half way.
         #[cfg(unix)]
@@ -286,6 +294,29 @@ mod tests {
         assert_eq!(load(&files.current).unwrap().public(), new);
         assert_eq!(load(&retired).unwrap().public(), old);
         assert!(files.load().unwrap().next.is_none());
+    }
+
+    #[test]
+    fn a_promotion_that_was_cut_off_can_be_repeated_and_overwrites_no_other_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        let old = create(&files.current).unwrap().public();
+        let new = create(files.next.as_ref().unwrap()).unwrap().public();
+        let name = format!(
+            "identity.key.retired-{}",
+            &old.to_string()[..RETIRED_NAME_DIGITS]
+        );
+        let retired = folder.path().join(name);
+        let other = create(&retired).unwrap().public();
+        assert!(files.promote().is_err());
+        assert_eq!(load(&retired).unwrap().public(), other);
+        assert_eq!(load(&files.current).unwrap().public(), old);
+
+        fs::remove_file(&retired).unwrap();
+        fs::hard_link(&files.current, &retired).unwrap();
+        assert_eq!(files.promote().unwrap(), retired);
+        assert_eq!(load(&retired).unwrap().public(), old);
+        assert_eq!(load(&files.current).unwrap().public(), new);
     }
 
     #[test]

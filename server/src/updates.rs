@@ -7,7 +7,7 @@
 //! | 307 | the product's update address is elsewhere (`product set --update-url`) |
 //! | 400 | the query lacks the platform, or the version is none |
 //! | 404 | there is no such product, or no release of it for the platform |
-//! | 503 | too many downloads go on; `Retry-After` tells when to ask again |
+//! | 503 | too many downloads go on, or no file of a newer release can be opened; `Retry-After` tells when to ask again |
 
 use std::{
     fs::File,
@@ -42,6 +42,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::{
     model::Release,
+    release_files::ReleaseFiles,
     serve::{Accepted, Server},
     store::{ReleaseFilter, StoreError},
 };
@@ -50,7 +51,7 @@ use crate::{
 /// thousands of slow ones.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// After how many seconds a client is to try again that finds too many downloads going on.
+/// After how many seconds a client is to try again that cannot be served now.
 const RETRY_SECONDS: &str = "30";
 
 /// What a client says of itself.
@@ -82,8 +83,6 @@ pub(crate) async fn update(
 enum Fault {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the file of {0} is missing: {1}")]
-    File(String, io::Error),
     #[error("a header cannot be written: {0}")]
     Header(#[from] axum::http::header::InvalidHeaderValue),
 }
@@ -121,18 +120,17 @@ async fn answer(
     if releases.is_empty() {
         return Ok(StatusCode::NOT_FOUND.into_response());
     }
-    let Some(release) = newest(releases, running.as_ref()) else {
+    let newer = newer(releases, running.as_ref());
+    if newer.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());
-    };
+    }
     let Ok(slot) = Arc::clone(&server.downloads).try_acquire_owned() else {
-        let later = [(RETRY_AFTER, RETRY_SECONDS)];
-        return Ok((StatusCode::SERVICE_UNAVAILABLE, later).into_response());
+        return Ok(later());
     };
-    let (files, sha256) = (files.clone(), release.manifest.sha256);
-    let opened = tokio::task::spawn_blocking(move || files.open(&sha256)).await;
-    let file = opened
-        .unwrap_or_else(|error| Err(io::Error::other(error)))
-        .map_err(|error| Fault::File(hex::encode(sha256), error))?;
+    let Some((release, file)) = open_newest(files, newer).await else {
+        return Ok(later());
+    };
+    let sha256 = release.manifest.sha256;
     // From here on it is not the client's request that takes long, but its line.
     accepted.meter.bound_writes(server.config.download_stall);
     let download = Download {
@@ -143,6 +141,36 @@ async fn answer(
         slot: Arc::new(slot),
     };
     Ok(http_serve::serve(download, &request).map(Body::new))
+}
+
+/// The client is to come back.
+fn later() -> Response {
+    let later = [(RETRY_AFTER, RETRY_SECONDS)];
+    (StatusCode::SERVICE_UNAVAILABLE, later).into_response()
+}
+
+/// The first of the releases whose file can be opened. A file that is missing, on this node alone
+/// perhaps, is the operator's to see; clients are served with what there is.
+async fn open_newest(files: &ReleaseFiles, releases: Vec<Release>) -> Option<(Release, File)> {
+    for release in releases {
+        let (files, sha256) = (files.clone(), release.manifest.sha256);
+        let opened = tokio::task::spawn_blocking(move || files.open(&sha256)).await;
+        match opened.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(file) => return Some((release, file)),
+            Err(error) => {
+                let manifest = &release.manifest;
+                tracing::error!(
+                    %error,
+                    product = manifest.product,
+                    version = manifest.version,
+                    platform = manifest.platform,
+                    file = hex::encode(sha256),
+                    "the file of a release cannot be opened"
+                );
+            }
+        }
+    }
+    None
 }
 
 fn bad_request(why: &'static str) -> Response {
@@ -156,15 +184,18 @@ fn redirect(address: &str, query: &str) -> Result<Response, Fault> {
     Ok((StatusCode::TEMPORARY_REDIRECT, [(LOCATION, location)]).into_response())
 }
 
-/// The newest release, if it is newer than the running version.
-fn newest(releases: Vec<Release>, running: Option<&Version>) -> Option<Release> {
+/// The releases that are newer than the running version, the newest first; of equal ones, the one
+/// that was published last.
+fn newer(releases: Vec<Release>, running: Option<&Version>) -> Vec<Release> {
     let version_of = |release: &Release| version::parse(&release.manifest.version);
-    releases
+    let mut newer: Vec<_> = releases
         .into_iter()
+        .rev()
         .filter_map(|release| Some((version_of(&release)?, release)))
         .filter(|(offered, _)| running.is_none_or(|running| version::is_newer(offered, running)))
-        .max_by(|(one, _), (other, _)| one.cmp_precedence(other))
-        .map(|(_, release)| release)
+        .collect();
+    newer.sort_by(|(one, _), (other, _)| other.cmp_precedence(one));
+    newer.into_iter().map(|(_, release)| release).collect()
 }
 
 fn headers(release: &Release) -> Result<HeaderMap, Fault> {

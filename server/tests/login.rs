@@ -180,6 +180,27 @@ async fn a_suspended_license_is_refused_until_it_is_resumed() {
 }
 
 #[tokio::test]
+async fn a_device_that_takes_a_license_over_may_lose_its_first_answers() {
+    let rig = Rig::start_with(|config| config.resync.budget = 0).await;
+    let key = rig.license().await;
+    let id = rig.stored(&key).await.id;
+    let login = Login::new(&key);
+    rig.confirmed_login(&login.at(100, 0)).await.expect_ok();
+    change(&rig, id, LicenseChange::Rebind).await;
+    let moved = login.with(|request| request.device_serial_number = "OTHER".to_owned());
+    for timestamp in [200, 300] {
+        let mut peer = rig.peer().await;
+        peer.log_in(&moved.at(timestamp, 0)).await.expect_ok();
+    }
+    rig.confirmed_login(&moved.at(400, 300)).await.expect_ok();
+    rig.peer()
+        .await
+        .log_in(&moved.at(500, 0))
+        .await
+        .expect("INTEGRITY_BREACH");
+}
+
+#[tokio::test]
 async fn an_open_session_notices_that_its_license_ends_or_is_suspended() {
     let rig = Rig::start().await;
     let key = rig.license().await;

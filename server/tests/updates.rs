@@ -176,6 +176,36 @@ async fn each_case_without_a_file_has_its_status() {
 }
 
 #[tokio::test]
+async fn a_release_without_its_file_leaves_the_next_one_to_be_served() {
+    let installation = Installation::new().await;
+    let folder = installation.path();
+    let kept = folder.join("skyline.db.releases");
+    let mut files = Vec::new();
+    for version in ["7.1.0", "7.3.0", "7.2.0"] {
+        let published = publish(folder, version, PLATFORM).await;
+        files.push(kept.join(published["sha256"].as_str().unwrap()));
+    }
+    let running = installation.serve(&[]).await;
+    let target = target("telepower", "7.0.3", PLATFORM);
+    std::fs::remove_file(&files[1]).unwrap();
+    let answer = get(&running, &target, &[]).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.manifest(&installation.identity).version, "7.2.0");
+    assert_eq!(answer.body, file("7.2.0"));
+    std::fs::remove_file(&files[0]).unwrap();
+    std::fs::remove_file(&files[2]).unwrap();
+    let none = get(&running, &target, &[]).await;
+    assert_eq!(none.status, 503);
+    assert!(none.headers.contains_key("retry-after"));
+    running.signal("TERM").await;
+    let (_, log) = running.end().await;
+    assert!(
+        log.contains("the file of a release cannot be opened"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
 async fn a_part_is_served_while_the_file_is_the_same() {
     let installation = Installation::new().await;
     publish(installation.path(), "7.1.0", PLATFORM).await;

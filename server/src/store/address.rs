@@ -61,9 +61,15 @@ impl FromStr for DatabaseAddress {
     type Err = DatabaseAddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            let url = Url::parse(text).map_err(|_| DatabaseAddressError)?;
-            return Ok(Self::Postgres(url));
+        let lower = text.to_ascii_lowercase();
+        if ["postgres:", "postgresql:"]
+            .iter()
+            .any(|scheme| lower.starts_with(scheme))
+        {
+            return postgres(text);
+        }
+        if names_a_password(&lower) {
+            return Err(DatabaseAddressError);
         }
         let file = match text.strip_prefix("sqlite:") {
             Some(rest) => rest.strip_prefix("//").unwrap_or(rest),
@@ -76,6 +82,25 @@ impl FromStr for DatabaseAddress {
         }
         Ok(Self::Sqlite(PathBuf::from(file)))
     }
+}
+
+/// An address of PostgreSQL. One whose parts are not where they belong is none: what is shown of it
+/// might be its password.
+fn postgres(text: &str) -> Result<DatabaseAddress, DatabaseAddressError> {
+    let url = Url::parse(text).map_err(|_| DatabaseAddressError)?;
+    if !url.has_authority() || url.path().contains('@') {
+        return Err(DatabaseAddressError);
+    }
+    Ok(DatabaseAddress::Postgres(url))
+}
+
+/// Whether the text is like `host=db password=secret`, which other programs take. As the name of a
+/// file it would be shown.
+fn names_a_password(lower: &str) -> bool {
+    lower
+        .split("password")
+        .skip(1)
+        .any(|rest| rest.trim_start().starts_with('='))
 }
 
 impl fmt::Display for DatabaseAddress {
@@ -129,8 +154,24 @@ mod tests {
     }
 
     #[test]
+    fn an_address_in_another_form_is_refused_instead_of_shown_as_a_file() {
+        for text in [
+            "postgres:/user:secret@host/skyline",
+            "postgresql:user:secret@host/skyline",
+            "POSTGRES:///user:secret@host/skyline",
+            "host=db user=skyline password=secret",
+            "host=db Password = 'secret'",
+        ] {
+            assert_eq!(text.parse::<DatabaseAddress>(), Err(DatabaseAddressError));
+        }
+        let file: DatabaseAddress = "passwords of 2026.db".parse().unwrap();
+        assert!(file.file().is_some());
+    }
+
+    #[test]
     fn no_password_is_shown() {
         for text in [
+            "PostgreSQL://user:secret@host:5433/skyline",
             "postgres://user:secret@host:5433/skyline",
             "postgresql://user@host:5433/skyline?password=secret",
         ] {

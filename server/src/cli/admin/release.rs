@@ -118,6 +118,16 @@ async fn publish(options: ReleasePublishOptions) -> Result<(), CliError> {
     };
     store.publish_release(&release, &by).await?;
     store.close().await;
+    // A withdrawal of the last other release with the same file may have removed it before this
+    // release was there to be counted.
+    let name = || options.file.display().to_string();
+    if files.open(&stored.sha256).is_err() {
+        let again = files.add(&options.file);
+        let again = again.map_err(|error| CliError::ReleaseFile(name(), error))?;
+        if again != stored {
+            return Err(CliError::ChangedFile(name()));
+        }
+    }
     report(&release, "published", &options.admin)
 }
 

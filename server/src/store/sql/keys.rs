@@ -12,6 +12,9 @@ use crate::{
     store::StoreError,
 };
 
+/// The setting that says that the file holds no plain key any more.
+const ERASED: &str = "plain-keys-erased";
+
 const READ_CHECK_VALUE: &str = "SELECT value FROM settings WHERE name = 'license-key-check'";
 
 /// Reads the secret, or makes it for a database that has none yet, and hashes what is not hashed.
@@ -36,7 +39,47 @@ pub(super) async fn prepare(
     if known != check_value {
         return Err(KeySecretError::Other(file.to_owned()).into());
     }
+    if dialect == Dialect::Sqlite && !is_erased(connection).await? {
+        // Not a reason to stand still: the keys are hashed, and the next opening tries it again.
+        match erase(connection).await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("the database is in use: it may still hold plain keys"),
+            Err(error) => tracing::warn!(%error, "the database may still hold plain keys"),
+        }
+    }
     Ok(secret)
+}
+
+async fn is_erased(connection: &mut AnyConnection) -> Result<bool, StoreError> {
+    let found: Option<String> = sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+        .bind(ERASED)
+        .fetch_optional(connection)
+        .await?;
+    Ok(found.is_some())
+}
+
+async fn note_erased(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO settings (name, value) VALUES ($1, '1') ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(ERASED)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes the whole file anew, without what was removed from it, and empties the log of changes.
+/// Tells whether that could be done; while another process reads, it cannot.
+async fn erase(connection: &mut AnyConnection) -> Result<bool, StoreError> {
+    sqlx::raw_sql("VACUUM").execute(&mut *connection).await?;
+    let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
+        .fetch_one(&mut *connection)
+        .await?;
+    if busy != 0 {
+        return Ok(false);
+    }
+    note_erased(connection).await?;
+    Ok(true)
 }
 
 /// Makes the secret the one of this database and hashes the keys that are stored in the clear, in
@@ -47,7 +90,7 @@ async fn claim(
     secret: &KeySecret,
 ) -> Result<String, StoreError> {
     if dialect == Dialect::Sqlite {
-        // Nothing of the plain keys is to stay behind in unused parts of the file.
+        // Even if the file cannot be written anew afterwards, little of the plain keys stays behind.
         sqlx::raw_sql("PRAGMA secure_delete = ON")
             .execute(&mut *connection)
             .await?;
@@ -56,7 +99,7 @@ async fn claim(
         Dialect::Sqlite => connection.begin_with("BEGIN IMMEDIATE").await?,
         Dialect::Postgres => connection.begin().await?,
     };
-    sqlx::query(
+    let claimed = sqlx::query(
         "INSERT INTO settings (name, value) VALUES ('license-key-check', $1)
          ON CONFLICT (name) DO NOTHING",
     )
@@ -84,12 +127,12 @@ async fn claim(
             .execute(&mut *transaction)
             .await?;
     }
-    transaction.commit().await?;
-    if dialect == Dialect::Sqlite && !plain.is_empty() {
-        sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&mut *connection)
-            .await?;
-        tracing::info!(licenses = plain.len(), "license keys are hashed now");
+    if !plain.is_empty() {
+        tracing::info!(licenses = plain.len(), "license keys become hashes");
+    } else if claimed.rows_affected() == 1 {
+        // There was never a plain key: nobody else has hashed them just now.
+        note_erased(&mut transaction).await?;
     }
+    transaction.commit().await?;
     Ok(first)
 }

@@ -162,6 +162,17 @@ async fn bind(
     .bind(&*activation.device.cs_product_uuid)
     .execute(&mut **transaction)
     .await?;
+    if acceptance.rebound {
+        // What the other device received binds this one to nothing: should the answer to its first
+        // login be lost, it reports 0 again.
+        sqlx::query(
+            "UPDATE logins SET confirmed = 0, resync = 0
+             WHERE license_id = $1 AND (confirmed = 1 OR resync = 1)",
+        )
+        .bind(license.0)
+        .execute(&mut **transaction)
+        .await?;
+    }
     Ok(())
 }
 
