@@ -221,8 +221,11 @@ mod tests {
         // It drops what the task holds, as a panic does.
         writer.abort();
         assert!(writer.await.unwrap_err().is_cancelled());
-        assert_eq!(tracked.await.unwrap_err().code(), "SHUT_DOWN");
-        shared.stopped.cancelled().await;
+        let deadline = Duration::from_secs(30);
+        let answer = tokio::time::timeout(deadline, tracked).await.unwrap();
+        assert_eq!(answer.unwrap_err().code(), "SHUT_DOWN");
+        let stopped = tokio::time::timeout(deadline, shared.stopped.cancelled());
+        stopped.await.unwrap();
         let late = shared.track(event(1)).await;
         assert_eq!(late.unwrap_err().code(), "SHUT_DOWN");
     }
