@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use parse_net::{ClientAddress, ForwardedSource, client_address};
 
 /// Proxies that a request may have passed: common chains have three at most.
-const MAX_HOPS: u8 = 16;
+const MAX_HOPS: usize = 16;
 
 /// The header in which a trusted proxy tells the address of its client. Only one is read: a proxy
 /// that writes the one may pass on whatever a client has put into the other.
@@ -50,30 +50,80 @@ impl Proxies {
     }
 
     /// The client's address: the peer's own, unless the peer is a trusted proxy; then the last
-    /// address of its header that is no trusted proxy's. The proxy's own address counts when it
-    /// tells none, or something else than addresses.
+    /// address of its header that is no trusted proxy's. What is left of that address may be the
+    /// client's own invention and is not read. The proxy's own address counts when the header
+    /// tells none, or has something else than an address where the client's would be.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let direct = peer.to_canonical();
+        if !self.trust(direct) {
+            return direct;
+        }
         let lines: Vec<&[u8]> = headers
             .get_all(self.header.name())
             .iter()
             .map(|line| line.as_bytes())
             .collect();
-        let source = match self.header {
-            ProxyHeader::XForwardedFor => ForwardedSource::XForwardedFor(&lines),
-            ProxyHeader::Forwarded => ForwardedSource::Forwarded(&lines),
-        };
-        let trust = |address: IpAddr| self.trust(address);
-        match client_address(peer, source, &trust, MAX_HOPS) {
-            Ok(ClientAddress::Peer(address) | ClientAddress::Forwarded { addr: address, .. }) => {
-                address.to_canonical()
-            }
-            Ok(_) => peer.to_canonical(),
-            Err(error) => {
-                tracing::warn!(%error, "a trusted proxy tells no client's address");
-                peer.to_canonical()
+        let chain = lines.iter().rev().flat_map(|line| members(line));
+        let mut client = direct;
+        for (hops, member) in chain.enumerate() {
+            match self.told(direct, member) {
+                Some(address) if hops < MAX_HOPS && self.trust(address) => client = address,
+                Some(address) if hops < MAX_HOPS => return address,
+                _ => {
+                    tracing::debug!("a trusted proxy tells no client's address");
+                    return direct;
+                }
             }
         }
+        client
     }
+
+    /// The address that one member of the header tells.
+    fn told(&self, peer: IpAddr, member: &[u8]) -> Option<IpAddr> {
+        let line = [member];
+        let source = match self.header {
+            ProxyHeader::XForwardedFor => ForwardedSource::XForwardedFor(&line),
+            ProxyHeader::Forwarded => ForwardedSource::Forwarded(&line),
+        };
+        match client_address(peer, source, &|address| self.trust(address), 1) {
+            Ok(ClientAddress::Forwarded { addr, .. }) => Some(addr.to_canonical()),
+            _ => None,
+        }
+    }
+}
+
+/// The members of a header's line, the last one first. Each is found without a look at what is
+/// left of it: a quote that a client leaves open hides nothing that a proxy has appended.
+fn members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest?;
+        let comma = last_comma(line);
+        rest = comma.and_then(|at| line.get(..at));
+        comma.map_or(Some(line), |at| line.get(at + 1..))
+    })
+    .map(<[u8]>::trim_ascii)
+    // RFC 9110, section 5.6.1: empty members do not count.
+    .filter(|member| !member.is_empty())
+}
+
+/// The last comma outside of a quoted string (RFC 9110, section 5.6.4).
+fn last_comma(line: &[u8]) -> Option<usize> {
+    let mut quoted = false;
+    line.iter().enumerate().rev().find_map(|(at, byte)| {
+        let backslashes = || {
+            line.iter()
+                .take(at)
+                .rev()
+                .take_while(|byte| **byte == b'\\')
+        };
+        match byte {
+            b'"' if backslashes().count() % 2 == 0 => quoted = !quoted,
+            b',' if !quoted => return Some(at),
+            _ => {}
+        }
+        None
+    })
 }
 
 /// What counts as one address where addresses are counted: an IPv4 address, or the /64 of an IPv6
@@ -195,12 +245,44 @@ mod tests {
                 "{line}"
             );
         }
-        let long = vec!["192.0.2.1"; usize::from(MAX_HOPS) + 1].join(",");
+        let long = format!("192.0.2.1{}", ",10.0.0.2".repeat(MAX_HOPS));
         assert_eq!(
             client(ProxyHeader::XForwardedFor, "10.0.0.1", &[&long]),
             proxy
         );
         assert_eq!(client(ProxyHeader::XForwardedFor, "10.0.0.1", &[]), proxy);
+    }
+
+    #[test]
+    fn what_a_client_writes_left_of_its_address_does_not_matter() {
+        let many = "6.6.6.6, ".repeat(20);
+        for left in [
+            "x, ",
+            "unknown, ",
+            ", ,",
+            "\"6.6.6.6, ",
+            "6.6.6.6\\\", ",
+            &many,
+        ] {
+            let line = format!("{left}192.0.2.1, 10.0.0.2");
+            let told = client(ProxyHeader::XForwardedFor, "10.0.0.1", &[&line]);
+            assert_eq!(told, ip("192.0.2.1"), "{line}");
+        }
+        let many = "for=6.6.6.6, ".repeat(20);
+        for left in [
+            "x, ",
+            "for=unknown, ",
+            "for=\"6.6.6.6, ",
+            "=;\"\\\", ",
+            &many,
+        ] {
+            let line = format!("{left}for=192.0.2.1;note=\"a, for=6.6.6.6\", for=10.0.0.2");
+            let told = client(ProxyHeader::Forwarded, "10.0.0.1", &[&line]);
+            assert_eq!(told, ip("192.0.2.1"), "{line}");
+        }
+        let lines = ["nonsense", "192.0.2.1"];
+        let told = client(ProxyHeader::XForwardedFor, "10.0.0.1", &lines);
+        assert_eq!(told, ip("192.0.2.1"), "a line of the client's own");
     }
 
     #[test]
