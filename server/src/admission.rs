@@ -83,17 +83,18 @@ impl Admission {
         limited(checked, Limit::LoginsPerLicense, metrics)
     }
 
-    /// Whether a session of that address and license may call once more.
+    /// Whether a session of that address and license may call once more. The license is asked
+    /// first: what it is refused takes nothing from the others of its address.
     pub(crate) fn call(
         &self,
         address: IpAddr,
         license: LicenseId,
         metrics: &Metrics,
     ) -> Result<(), Limited> {
-        let checked = self.calls_by_address.check(&address.into());
-        limited(checked, Limit::CallsPerAddress, metrics)?;
         let checked = self.calls_by_license.check(&license.0);
-        limited(checked, Limit::CallsPerLicense, metrics)
+        limited(checked, Limit::CallsPerLicense, metrics)?;
+        let checked = self.calls_by_address.check(&address.into());
+        limited(checked, Limit::CallsPerAddress, metrics)
     }
 }
 
@@ -170,6 +171,22 @@ mod tests {
         let third = open("2001:db8::2").unwrap();
         drop((second, third, other));
         assert!(admission.open.counts.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_a_license_is_refused_takes_nothing_from_its_address() {
+        let mut config = ServerConfig::default();
+        config.rates.calls_per_license = "1/h burst 1".parse().unwrap();
+        config.rates.calls_per_address = "1/h burst 2".parse().unwrap();
+        let (admission, metrics) = (Admission::new(&config), Metrics::new());
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let call = |license| admission.call(address, LicenseId(license), &metrics);
+        assert_eq!(call(1), Ok(()));
+        for _ in 0..10 {
+            assert!(call(1).is_err());
+        }
+        assert_eq!(call(2), Ok(()));
+        assert!(call(3).is_err(), "the address has used up its own");
     }
 
     #[test]
