@@ -19,6 +19,7 @@ use crate::{
     methods::{self, Fault, Session},
     metrics::HandshakeResult,
     peer::{End, Peer, Sink, Stream, next_packet, refuse, seal},
+    refusals::Refused,
     serve::Server,
     session,
     stream::Meter,
@@ -31,9 +32,11 @@ pub(crate) const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// Serves one connection to its end.
 pub(crate) async fn serve(server: &Server, socket: WebSocket, client: &Client, meter: &Meter) {
     let (mut sink, mut stream) = socket.split();
+    let mut license = None;
     let end = match begin(server, client.address, &mut sink, &mut stream).await {
         Ok(connection) => {
             meter.lift_allowance();
+            license = Some(connection.session.license);
             session::converse(server, connection, &mut sink, &mut stream, meter).await
         }
         Err(end) => end,
@@ -41,6 +44,16 @@ pub(crate) async fn serve(server: &Server, socket: WebSocket, client: &Client, m
     tracing::debug!(?end, "connection ends");
     if let End::Breach(breach, ..) = end {
         server.metrics.breach(breach);
+    }
+    if let Some(detail) = end.unanswered() {
+        let refused = Refused {
+            address: client.address,
+            action: "refused-bad-packet",
+            license,
+            product: None,
+            detail: detail.to_owned(),
+        };
+        server.note(refused).await;
     }
     // The peer may not be there to take part in it; then the deadline has the last word.
     let _ = timeout(CLOSE_DEADLINE, part(end, &mut sink, &mut stream)).await;
@@ -71,7 +84,7 @@ async fn begin(
     stream: &mut Stream,
 ) -> Result<Connection, End> {
     let begun = Instant::now();
-    let handshake = handshake(server, sink, stream).await;
+    let handshake = handshake(server, address, sink, stream).await;
     let result = match &handshake {
         Ok(_) => HandshakeResult::Ok,
         Err(NO_HELLO) => HandshakeResult::TimedOut,
@@ -101,6 +114,7 @@ async fn packet_of_stranger(
 
 async fn handshake(
     server: &Server,
+    address: IpAddr,
     sink: &mut Sink,
     stream: &mut Stream,
 ) -> Result<SessionKey, End> {
@@ -115,6 +129,7 @@ async fn handshake(
         Err(error) => {
             tracing::debug!(%error, "handshake refused");
             let part = "client-hello";
+            methods::note_refusal(server, address, None, &Fault::BadRequest(part)).await;
             let sentence = Sentence::BadRequest { part };
             let message = server.messages.text(Language::default(), &sentence);
             let refusal = refusal(&Status::BadRequest, Some(&message));

@@ -19,7 +19,7 @@ use tracing::Instrument;
 use crate::{
     admission::{Limited, Place},
     connection, metrics,
-    serve::{Accepted, Server, WEBSOCKET_PATH},
+    serve::{Accepted, REFUSED_CONNECTION, Server, WEBSOCKET_PATH},
     updates,
 };
 
@@ -87,6 +87,7 @@ async fn admit(
         match server.admission.open(address, &server.metrics) {
             Some(place) => Some(Arc::new(place)),
             None => {
+                server.note_turned_away(address, REFUSED_CONNECTION, "");
                 return too_many(Limited {
                     retry_after_seconds: CROWDED_RETRY_SECONDS,
                 });
@@ -96,6 +97,7 @@ async fn admit(
         None
     };
     if let Err(limited) = server.admission.request(address, &server.metrics) {
+        server.note_turned_away(address, "refused-rate-limited", "HTTP");
         return too_many(limited);
     }
     request.extensions_mut().insert(Client {

@@ -196,8 +196,7 @@ pub(crate) async fn start_session(
                     product: denied.product,
                     detail: denied.detail,
                 };
-                let now = server.clock.now();
-                server.refusals.note(&*server.store, now, refused).await;
+                server.note(refused).await;
             }
             Err((denied.fault, language))
         }
@@ -221,8 +220,7 @@ pub(crate) async fn note_refusal(
         product: None,
         detail: fault.detail(),
     };
-    let now = server.clock.now();
-    server.refusals.note(&*server.store, now, refused).await;
+    server.note(refused).await;
 }
 
 /// A login that is not let in, with what the audit log is to know of it.
@@ -383,9 +381,7 @@ pub(crate) async fn answer(server: &Server, session: &Session, call: Call) -> Ou
     let outcome = match dispatch(server, session, call).await {
         Ok(outcome) => outcome,
         Err(fault) => {
-            if matches!(fault, Fault::Refused(_) | Fault::RateLimited(_)) {
-                note_refusal(server, session.address, Some(session.license), &fault).await;
-            }
+            note_refusal(server, session.address, Some(session.license), &fault).await;
             Outcome::Reply(fault.reply(server, session.language, seq))
         }
     };

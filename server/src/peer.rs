@@ -45,6 +45,14 @@ impl End {
         Self::Close(close_code::NORMAL, "the session key is used up");
     pub(crate) const STOPPING: Self = Self::Close(close_code::AWAY, "the server stops");
 
+    /// What is wrong with a packet that got no answer: the others are in the audit log with it.
+    pub(crate) fn unanswered(self) -> Option<&'static str> {
+        match self {
+            Self::Breach(Breach::PacketForged | Breach::Protocol, _, what) => Some(what),
+            _ => None,
+        }
+    }
+
     /// Whether the calls in flight may finish: they were asked for in good faith.
     pub(crate) fn lets_calls_finish(self) -> bool {
         self == Self::STOPPING || self == Self::ClosedByPeer

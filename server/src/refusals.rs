@@ -4,17 +4,19 @@
 //! first of equal refusals (same network, action and license) in a minute is written at once, with
 //! its particulars; the others of that minute are counted and written as one entry at its end.
 //! Beyond [`MAX_KINDS_PER_MINUTE`] of one class, further ones are only counted all together. A
-//! node that is killed loses the counts of that minute.
+//! node that is killed loses the counts of that minute. The writing is a task of its own: a client
+//! that goes away meanwhile takes nothing with it.
 
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use tokio::time::sleep;
+use tokio::{task::JoinHandle, time::sleep};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     address::Network,
@@ -65,19 +67,46 @@ struct State {
 
 /// Counts refusals and hands them to the store.
 #[derive(Default)]
-pub struct RefusalLog(Mutex<State>);
+pub struct RefusalLog {
+    state: Mutex<State>,
+    /// What is being written.
+    writing: TaskTracker,
+}
 
 impl RefusalLog {
-    /// Notes a refusal. A store that fails costs the entry, not the client its answer.
-    pub async fn note(&self, store: &dyn Store, now: Timestamp, refused: Refused) {
+    /// Notes a refusal, and returns the task that writes it, if there is something to be written
+    /// now. The task goes on when nobody waits for it. A store that fails costs the entry, not the
+    /// client its answer.
+    pub fn note(
+        &self,
+        store: &Arc<dyn Store>,
+        now: Timestamp,
+        refused: Refused,
+    ) -> Option<JoinHandle<()>> {
         let entries = self.take(now, refused);
-        append(store, &entries).await;
+        self.write(store, entries)
     }
 
-    /// Writes what is counted but not yet written.
-    pub async fn flush(&self, store: &dyn Store) {
+    /// Writes what is counted but not yet written, and waits for all that is being written.
+    pub async fn flush(&self, store: &Arc<dyn Store>) {
         let entries = self.lock().drain();
-        append(store, &entries).await;
+        // It is waited for with the others.
+        drop(self.write(store, entries));
+        // A closed tracker takes further tasks; it is only that its waiting can end.
+        self.writing.close();
+        self.writing.wait().await;
+    }
+
+    fn write(&self, store: &Arc<dyn Store>, entries: Vec<NewAuditEntry>) -> Option<JoinHandle<()>> {
+        if entries.is_empty() {
+            return None;
+        }
+        let store = Arc::clone(store);
+        Some(self.writing.spawn(async move {
+            if let Err(error) = store.append_audit(&entries).await {
+                tracing::error!(%error, "refusals are missing in the audit log");
+            }
+        }))
     }
 
     fn take(&self, now: Timestamp, refused: Refused) -> Vec<NewAuditEntry> {
@@ -125,7 +154,7 @@ impl RefusalLog {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         // What a panic could leave behind is a count.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -158,22 +187,14 @@ impl State {
 pub(crate) async fn write_each_minute(server: &Server) {
     loop {
         sleep(MINUTE).await;
-        server.refusals.flush(&*server.store).await;
-    }
-}
-
-async fn append(store: &dyn Store, entries: &[NewAuditEntry]) {
-    if entries.is_empty() {
-        return;
-    }
-    if let Err(error) = store.append_audit(entries).await {
-        tracing::error!(%error, "refusals are missing in the audit log");
+        server.refusals.flush(&server.store).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{AuditFilter, DatabaseAddress, StoreOptions};
 
     fn refused(address: &str, license: Option<i64>) -> Refused {
         Refused {
@@ -206,6 +227,20 @@ mod tests {
         let times: Vec<_> = next.iter().map(|entry| entry.times).collect();
         assert_eq!(times, [98, 1]);
         assert_eq!(next[0].detail, "repeated within a minute");
+    }
+
+    #[tokio::test]
+    async fn an_entry_is_written_though_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("skyline.db");
+        let options = StoreOptions::new(DatabaseAddress::Sqlite(file));
+        let store: Arc<dyn Store> = Arc::new(options.open().await.unwrap());
+        let log = RefusalLog::default();
+        drop(log.note(&store, second(0), refused("192.0.2.1", None)));
+        log.flush(&store).await;
+        let written = store.audit_log(&AuditFilter::default(), 0).await.unwrap();
+        let actions: Vec<_> = written.iter().map(|entry| entry.action.as_str()).collect();
+        assert_eq!(actions, ["refused-not-found"]);
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::{
     identity::{IdentityFileError, Keyring, Keys},
     messages::Messages,
     metrics::{Counted, Metrics},
-    refusals::RefusalLog,
+    refusals::{RefusalLog, Refused},
     store::Store,
     stream::{Meter, Metered},
     tls::Certificate,
@@ -48,6 +48,9 @@ const MAX_HTTP_HEAD_BYTES: usize = 16 * 1024;
 
 /// Pause after a failed accept: the usual reason, no free file descriptor, does not go away at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the audit log calls it when an address has too many connections open.
+pub(crate) const REFUSED_CONNECTION: &str = "refused-too-many-connections";
 
 /// What all connections of a node share.
 pub struct Server {
@@ -132,7 +135,29 @@ impl Server {
 
     /// Writes the refusals that are counted but not yet written: before the store is closed.
     pub async fn write_refusals(&self) {
-        self.refusals.flush(&*self.store).await;
+        self.refusals.flush(&self.store).await;
+    }
+
+    /// Notes a refusal in the audit log, and waits until it is written.
+    pub(crate) async fn note(&self, refused: Refused) {
+        let writing = self.refusals.note(&self.store, self.clock.now(), refused);
+        if let Some(writing) = writing {
+            // It fails when it panics, which is in the log.
+            let _ = writing.await;
+        }
+    }
+
+    /// Notes in the audit log, without waiting for it, that an address got nothing at all.
+    pub(crate) fn note_turned_away(&self, address: IpAddr, action: &'static str, detail: &str) {
+        let refused = Refused {
+            address,
+            action,
+            license: None,
+            product: None,
+            detail: detail.to_owned(),
+        };
+        // The task goes on by itself.
+        drop(self.refusals.note(&self.store, self.clock.now(), refused));
     }
 
     /// Serves until [`Server::stop`], over TLS if there is a certificate.
@@ -168,6 +193,7 @@ impl Server {
                 let Some(place) = self.admission.open(peer.ip(), &self.metrics) else {
                     let _in_span = span.enter();
                     tracing::debug!("the address has too many connections");
+                    self.note_turned_away(peer.ip(), REFUSED_CONNECTION, "");
                     continue;
                 };
                 Some(place)

@@ -9,6 +9,7 @@ use common::{Login, Received, Rig, binary, within};
 use futures_util::SinkExt;
 use serde::Deserialize;
 use skyline_protocol::{ClientHandshake, Payload, Request, methods};
+use skyline_server::store::AuditFilter;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -371,4 +372,40 @@ async fn a_store_that_fails_is_an_internal_error_and_no_end() {
         .log_in(&login)
         .await
         .expect("INTERNAL_ERROR");
+}
+
+#[tokio::test]
+async fn packets_that_are_refused_are_in_the_audit_log() {
+    let rig = Rig::start().await;
+    let mut stranger = rig.socket().await;
+    stranger.send_binary(&b"no hello"[..]).await;
+    let Received::Binary(_) = stranger.receive().await else {
+        panic!("no refusal");
+    };
+    let key = rig.license().await;
+    let license = rig.stored(&key).await.id;
+    let mut peer = rig.peer().await;
+    peer.log_in(&Login::new(&key)).await.expect_ok();
+    peer.call("send-event", None).await.expect("BAD_REQUEST");
+    peer.socket.send_binary(vec![7; 64]).await;
+    peer.socket.is_closed_with(PROTOCOL_ERROR).await;
+    rig.server.write_refusals().await;
+    let log = rig.store.audit_log(&AuditFilter::default(), 0).await;
+    let refused: Vec<_> = log
+        .unwrap()
+        .into_iter()
+        .filter(|entry| entry.action.starts_with("refused"))
+        .map(|entry| (entry.action, entry.license, entry.detail))
+        .collect();
+    let expected = [
+        ("refused-bad-request", None, "client-hello"),
+        ("refused-bad-request", Some(license), "payload"),
+        (
+            "refused-bad-packet",
+            Some(license),
+            "a packet does not open",
+        ),
+    ];
+    let expected = expected.map(|(action, id, detail)| (action.to_owned(), id, detail.to_owned()));
+    assert_eq!(refused, expected);
 }

@@ -1,7 +1,12 @@
 //! Peers that want more than their share.
 
 use skyline_protocol::methods::RateLimit;
-use tokio::{io::AsyncReadExt, net::TcpStream, time::sleep};
+use skyline_server::store::AuditFilter;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::sleep,
+};
 
 use super::http::{get, status, upgrade};
 use crate::common::{Answer, Login, QUIET, Rig, Socket, within};
@@ -128,4 +133,44 @@ async fn an_address_has_so_many_connections_and_gets_the_place_of_one_that_ended
         }
     };
     within(again).await;
+}
+
+#[tokio::test]
+async fn whom_the_node_turns_away_is_in_the_audit_log() {
+    let rig = Rig::start_with(|config| {
+        config.max_connections_per_address = 1;
+        config.rates.connections_per_address = "1/h burst 1".parse().unwrap();
+    })
+    .await;
+    let only = rig.socket().await;
+    for _ in 0..3 {
+        let mut other = within(TcpStream::connect(rig.address)).await.unwrap();
+        assert!(within(other.read_u8()).await.is_err(), "it is dropped");
+    }
+    drop(only);
+    let refused = async {
+        loop {
+            // Until the node has seen the first one go.
+            let mut tcp = TcpStream::connect(rig.address).await.unwrap();
+            let request = b"GET /ws HTTP/1.1\r\nhost: localhost\r\n\r\n";
+            let mut answer = String::new();
+            if tcp.write_all(request).await.is_ok()
+                && tcp.read_to_string(&mut answer).await.is_ok()
+                && !answer.is_empty()
+            {
+                return answer;
+            }
+            sleep(QUIET / 10).await;
+        }
+    };
+    assert_eq!(status(&within(refused).await), "429");
+    rig.server.write_refusals().await;
+    let log = rig.store.audit_log(&AuditFilter::default(), 0).await;
+    let log = log.unwrap();
+    let count = |action: &str| -> u64 {
+        let of = log.iter().filter(|entry| entry.action == action);
+        of.map(|entry| entry.times).sum()
+    };
+    assert!(count("refused-too-many-connections") >= 3);
+    assert_eq!(count("refused-rate-limited"), 1);
 }
