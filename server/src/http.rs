@@ -160,15 +160,18 @@ async fn readyz(State(server): State<Arc<Server>>) -> (StatusCode, &'static str)
     if server.is_stopping() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server stops\n");
     }
-    match server.store.check().await {
-        Ok(()) => (StatusCode::OK, "ok\n"),
-        Err(error) => {
+    let check = async {
+        let checked = server.store.check().await;
+        if let Err(error) = &checked {
             tracing::error!(%error, "the store does not answer");
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the store does not answer\n",
-            )
         }
+        checked.is_ok()
+    };
+    if server.readiness.of(check).await {
+        (StatusCode::OK, "ok\n")
+    } else {
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        (unavailable, "the store does not answer\n")
     }
 }
 

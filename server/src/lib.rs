@@ -37,6 +37,7 @@ pub mod model;
 mod open_files;
 mod peer;
 pub mod rate;
+mod readiness;
 pub mod refusals;
 pub mod release_files;
 pub mod serve;

@@ -34,6 +34,7 @@ use crate::{
     identity::{IdentityFileError, Keyring, Keys},
     messages::Messages,
     metrics::{Counted, Metrics},
+    readiness::Readiness,
     refusals::{RefusalLog, Refused},
     store::Store,
     stream::{Meter, Metered},
@@ -63,6 +64,7 @@ pub struct Server {
     pub(crate) proxies: Proxies,
     pub(crate) admission: Admission,
     pub(crate) metrics: Metrics,
+    pub(crate) readiness: Readiness,
     /// A permit for each download: half of the connections are kept for sessions.
     pub(crate) downloads: Arc<Semaphore>,
     /// No longer to be sent clients.
@@ -86,6 +88,7 @@ impl Server {
             proxies: Proxies::new(trusted, config.proxy_header),
             admission: Admission::new(&config),
             metrics,
+            readiness: Readiness::default(),
             downloads: Arc::new(Semaphore::new(
                 (config.max_connections / 2).clamp(1, Semaphore::MAX_PERMITS),
             )),
