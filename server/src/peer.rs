@@ -55,7 +55,7 @@ impl End {
 
     /// Whether the calls in flight may finish: they were asked for in good faith.
     pub(crate) fn lets_calls_finish(self) -> bool {
-        self == Self::STOPPING || self == Self::ClosedByPeer
+        matches!(self, Self::STOPPING | Self::EXHAUSTED | Self::ClosedByPeer)
     }
 }
 

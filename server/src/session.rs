@@ -50,8 +50,11 @@ pub(crate) async fn converse(
     );
     // Unbounded, and yet bounded: what is in it has its place in flight, beside one ping at a tick.
     let (outbox, inbox) = mpsc::unbounded_channel();
+    let packets = server.config.max_packets_per_key;
     let receiving = Receiving {
         server,
+        // A request and its answer take two: every call that is read can be answered.
+        calls_left: packets.saturating_sub(sealer.packets_used()) / 2,
         session: &session,
         in_flight: &in_flight,
         outbox,
@@ -74,6 +77,8 @@ pub(crate) async fn converse(
 /// The reading half of a session, and the calls that it has begun.
 struct Receiving<'a> {
     server: &'a Server,
+    /// Calls for which the session key has packets.
+    calls_left: u64,
     session: &'a Session,
     in_flight: &'a InFlight,
     outbox: mpsc::UnboundedSender<Box<Outgoing<'a>>>,
@@ -84,10 +89,14 @@ impl<'a> Receiving<'a> {
         let mut calls = FuturesUnordered::new();
         let mut login_confirmed = false;
         let mut missed_pings = 0;
+        let mut calls_left = self.calls_left;
         let interval = self.server.config.ping_interval;
         let mut ticks = interval_at(Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = loop {
+            if calls_left == 0 {
+                break End::EXHAUSTED;
+            }
             tokio::select! {
                 () = self.server.stop.cancelled() => break End::STOPPING,
                 Some((outcome, ticket)) = calls.next(), if !calls.is_empty() => {
@@ -96,6 +105,7 @@ impl<'a> Receiving<'a> {
                     }
                 }
                 packet = async { self.in_flight.room().await; next_packet(stream).await } => {
+                    calls_left = calls_left.saturating_sub(1);
                     let packet = match packet {
                         Ok(packet) => packet,
                         Err(end) => break end,
@@ -243,9 +253,6 @@ async fn transmit(
             return End::Drop("the peer went away");
         }
         written.clear();
-        if sealer.packets_used() >= server.config.max_packets_per_key {
-            return End::EXHAUSTED;
-        }
     }
     End::Drop("the reading half has ended")
 }

@@ -216,6 +216,19 @@ async fn a_key_that_is_used_up_closes_the_connection_cleanly() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_used_up_lets_calls_in_flight_finish() {
+    let rig = Rig::start_with(|config| config.max_packets_per_key = 8).await;
+    let mut peer = rig.session().await;
+    let slow = peer.send("test.delay", Some(&milliseconds(500))).await;
+    peer.call("test.echo", Some(b"\x01")).await.expect_ok();
+    peer.call("test.echo", Some(b"\x02")).await.expect_ok();
+    // There is no packet left for this one.
+    peer.send("test.echo", Some(b"\x03")).await;
+    assert_eq!(peer.answer().await.expect_ok().seq, slow);
+    peer.socket.is_closed_with(1000).await;
+}
+
+#[tokio::test]
 async fn a_stop_lets_calls_finish_and_says_that_it_goes_away() {
     let rig = Rig::start().await;
     let mut busy = rig.session().await;
