@@ -276,6 +276,10 @@ async fn log_in(
         .admission
         .login_with(&attempt.license_key, &server.metrics)
         .map_err(Fault::from)?;
+    if !is_name(&attempt.product_id) {
+        // No product has such a name: it is unknown like any other.
+        return Err(Fault::Refused(Refusal::NotFound).into());
+    }
     let decide = |facts: &_| licensing::decide(&attempt, facts, &policy);
     let outcome = server.store.login(&attempt, &decide).await;
     let (license, login, acceptance) = match outcome.map_err(Fault::from)? {
@@ -333,8 +337,8 @@ fn particulars(refusal: Refusal, attempt: &LoginAttempt) -> String {
 }
 
 /// Whether a text is short enough to be stored, and safe to be printed: a control character could
-/// forge lines of what administrators read.
-fn is_name(text: &str) -> bool {
+/// forge lines of what administrators read, and PostgreSQL stores no U+0000.
+pub(crate) fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
 }
 
@@ -416,13 +420,13 @@ async fn get_limits(server: &Server, session: &Session) -> Result<Bytes, Fault> 
 async fn send_event(server: &Server, session: &Session, call: &Call) -> Result<(), Fault> {
     let payload = call.payload.as_ref().ok_or(Fault::BadRequest("payload"))?;
     let request = SendEvent::decode(payload)?;
-    if request.event.is_empty() || request.event.len() > MAX_NAME_BYTES {
+    if request.event.is_empty() || !is_name(request.event) {
         return Err(Fault::BadRequest("event"));
     }
     if request.data.len() > MAX_EVENT_BYTES {
         return Err(Fault::BadRequest("data"));
     }
-    if request.id.is_some_and(|id| id.len() > MAX_NAME_BYTES) {
+    if request.id.is_some_and(|id| !is_name(id)) {
         return Err(Fault::BadRequest("id"));
     }
     check_standing(server, session).await?;

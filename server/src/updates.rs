@@ -41,6 +41,8 @@ use tokio::{
 use tokio_util::io::ReaderStream;
 
 use crate::{
+    http::Client,
+    methods::is_name,
     model::Release,
     release_files::ReleaseFiles,
     serve::{Accepted, Server},
@@ -65,11 +67,12 @@ pub(crate) struct Asked {
 pub(crate) async fn update(
     State(server): State<Arc<Server>>,
     Extension(accepted): Extension<Arc<Accepted>>,
+    Extension(client): Extension<Client>,
     Path(product): Path<String>,
     Query(asked): Query<Asked>,
     request: Request,
 ) -> Response {
-    match answer(&server, &accepted, &product, &asked, request).await {
+    match answer(&server, &accepted, client, &product, &asked, request).await {
         Ok(response) => response,
         Err(error) => {
             tracing::error!(%error, product, "an update cannot be served");
@@ -90,10 +93,15 @@ enum Fault {
 async fn answer(
     server: &Server,
     accepted: &Accepted,
+    client: Client,
     product: &str,
     asked: &Asked,
     request: Request,
 ) -> Result<Response, Fault> {
+    // What no product can be called is not looked for: PostgreSQL takes no U+0000.
+    if !is_name(product) {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    }
     let Some(known) = server.store.product(product).await? else {
         return Ok(StatusCode::NOT_FOUND.into_response());
     };
@@ -138,7 +146,7 @@ async fn answer(
         size: release.manifest.size,
         etag: HeaderValue::from_str(&format!("\"{}\"", hex::encode(sha256)))?,
         headers: headers(&release)?,
-        slot: Arc::new(slot),
+        held: Arc::new((slot, client)),
     };
     Ok(http_serve::serve(download, &request).map(Body::new))
 }
@@ -221,8 +229,9 @@ struct Download {
     /// The file's hash: as strong as an ETag can be.
     etag: HeaderValue,
     headers: HeaderMap,
-    /// Given back when the body is gone.
-    slot: Arc<OwnedSemaphorePermit>,
+    /// Its place among the downloads and among the connections of its address, given back when
+    /// the body is gone.
+    held: Arc<(OwnedSemaphorePermit, Client)>,
 }
 
 impl http_serve::Entity for Download {
@@ -237,14 +246,14 @@ impl http_serve::Entity for Download {
         &self,
         range: Range<u64>,
     ) -> Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send + Sync>> {
-        let (file, slot) = (Arc::clone(&self.file), Arc::clone(&self.slot));
+        let (file, held) = (Arc::clone(&self.file), Arc::clone(&self.held));
         let opened = async move {
             let mut file = tokio::fs::File::from_std(file.try_clone()?);
             file.seek(SeekFrom::Start(range.start)).await?;
             let part = file.take(range.end - range.start);
             Ok::<_, io::Error>(
                 ReaderStream::with_capacity(part, CHUNK_BYTES).map(move |chunk| {
-                    let _held = &slot;
+                    let _held = &held;
                     chunk
                 }),
             )

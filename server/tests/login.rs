@@ -3,13 +3,17 @@
 
 mod common;
 
-use common::{Login, MONTHLY, Rig, Socket, YEARLY, by};
+use common::{Login, MONTHLY, Rig, Socket, YEARLY, by, within};
 use jiff::civil::date;
 use skyline_protocol::{LicenseKey, methods::StartSessionResponse};
 use skyline_server::{
     licensing::ResyncPolicy,
     model::LicenseId,
     store::{LicenseChange, ProductChange},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
 };
 
 async fn change(rig: &Rig, license: LicenseId, change: LicenseChange) {
@@ -142,7 +146,8 @@ async fn an_unknown_license_is_refused_whatever_is_wrong_with_it() {
     rig.confirmed_login(&Login::new(&malformed))
         .await
         .expect("LICENSE_NOT_FOUND");
-    for product in ["other", "never-made"] {
+    // PostgreSQL takes no U+0000.
+    for product in ["other", "never-made", "tele\0power"] {
         let elsewhere = login.with(|request| request.product_id = product.to_owned());
         rig.confirmed_login(&elsewhere)
             .await
@@ -152,6 +157,22 @@ async fn an_unknown_license_is_refused_whatever_is_wrong_with_it() {
     let small = skyline_protocol::methods::encode(&known.expose().to_lowercase()).unwrap();
     let small = skyline_protocol::methods::decode(&small).unwrap();
     rig.confirmed_login(&Login::new(&small)).await.expect_ok();
+}
+
+#[tokio::test]
+async fn updates_of_a_product_with_an_impossible_name_are_not_found() {
+    let rig = Rig::start().await;
+    for path in [
+        "/updates/%00",
+        "/updates/tele%00power?platform=linux-x86_64",
+    ] {
+        let mut tcp = within(TcpStream::connect(rig.address)).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        within(tcp.write_all(request.as_bytes())).await.unwrap();
+        let mut answer = String::new();
+        within(tcp.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{path}: {answer}");
+    }
 }
 
 #[tokio::test]

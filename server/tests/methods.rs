@@ -121,6 +121,9 @@ async fn a_bad_payload_is_answered_and_the_session_goes_on() {
     let long_name = event(&"x".repeat(257), None);
     let long_id = event("app", Some(&"x".repeat(257)));
     let empty_name = event("", None);
+    let nul_name = event("a\0b", None);
+    let nul_id = event("app", Some("\0"));
+    let line_in_name = event("app\nlog: forged", None);
     let no_map = [&b"\x82\xa5event\xa1a\xa4data"[..], b"\x05"].concat();
     for payload in [
         None,
@@ -130,6 +133,9 @@ async fn a_bad_payload_is_answered_and_the_session_goes_on() {
         Some(&long_name),
         Some(&long_id),
         Some(&empty_name),
+        Some(&nul_name),
+        Some(&nul_id),
+        Some(&line_in_name),
     ] {
         peer.call("send-event", payload).await.expect("BAD_REQUEST");
     }

@@ -400,11 +400,8 @@ async fn an_update_address_elsewhere_is_redirected_to() {
     assert_eq!(answer.headers["location"], location);
 }
 
-#[tokio::test]
-async fn downloads_leave_room_for_sessions_and_end_when_nobody_takes_them() {
-    let installation = Installation::new().await;
-    let folder = installation.path();
-    // More than the buffers of both ends hold.
+/// Publishes a release of more bytes than the buffers of both ends hold; gives them.
+async fn publish_large(folder: &Path) -> Vec<u8> {
     let large = vec![7; 64 << 20];
     std::fs::write(folder.join("app.bin"), &large).unwrap();
     let arguments = [
@@ -419,6 +416,45 @@ async fn downloads_leave_room_for_sessions_and_end_when_nobody_takes_them() {
         PLATFORM,
     ];
     succeed(folder, &arguments).await;
+    large
+}
+
+#[tokio::test]
+async fn a_download_counts_against_the_address_behind_the_proxy_to_its_end() {
+    let installation = Installation::new().await;
+    publish_large(installation.path()).await;
+    let arguments = [
+        "--trusted-proxy",
+        "127.0.0.1",
+        "--max-connections-per-address",
+        "1",
+    ];
+    let running = installation.serve(&arguments).await;
+    let target = target("telepower", "7.0.3", PLATFORM);
+    let mut lazy = within(TcpStream::connect(running.address)).await.unwrap();
+    let request =
+        format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n");
+    lazy.write_all(request.as_bytes()).await.unwrap();
+    within(lazy.readable()).await.unwrap();
+    let some = ("Range", "bytes=0-9");
+    let same = ("X-Forwarded-For", "192.0.2.1");
+    assert_eq!(get(&running, &target, &[some, same]).await.status, 429);
+    let other = ("X-Forwarded-For", "192.0.2.2");
+    assert_eq!(get(&running, &target, &[some, other]).await.status, 206);
+    drop(lazy);
+    let served = async {
+        while get(&running, &target, &[some, same]).await.status != 206 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    within(served).await;
+}
+
+#[tokio::test]
+async fn downloads_leave_room_for_sessions_and_end_when_nobody_takes_them() {
+    let installation = Installation::new().await;
+    let folder = installation.path();
+    let large = publish_large(folder).await;
     let running = installation
         .serve(&["--max-connections", "2", "--download-stall", "1s"])
         .await;

@@ -27,7 +27,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// - [`Error::Payload`] when the name has more than 256 bytes or none,
+    /// - [`Error::Payload`] when the name has more than 256 bytes, none, or a control character,
     ///   or the data do not convert to a map of at most 64 KiB;
     /// - [`Error::EventQueueFull`] when the queue is full and may
     ///   not drop anything, or when the disk is too slow for synced events;

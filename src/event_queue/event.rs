@@ -34,6 +34,9 @@ impl Event {
                 name.len()
             ));
         }
+        if name.contains(char::is_control) {
+            return refused("the event's name has a control character".to_owned());
+        }
         if data.len() > MAX_DATA_BYTES {
             return refused(format!(
                 "the event's data have {} bytes of MessagePack; at most {MAX_DATA_BYTES} are possible",
@@ -56,7 +59,7 @@ impl Event {
         self.id
     }
 
-    /// From 1 to [`MAX_NAME_BYTES`] bytes.
+    /// From 1 to [`MAX_NAME_BYTES`] bytes, none of a control character.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -104,6 +107,13 @@ mod tests {
         assert_eq!(check("", &[0x80]), Some("PAYLOAD"));
         assert_eq!(check(&"n".repeat(257), &[0x80]), Some("PAYLOAD"));
         assert_eq!(check("a", &data((64 << 10) + 1)), Some("PAYLOAD"));
+    }
+
+    #[test]
+    fn names_with_control_characters_are_not_taken() {
+        for name in ["a\0b", "\0", "a\nb", "a\u{7f}", "\u{85}"] {
+            assert_eq!(check(name, &[0x80]), Some("PAYLOAD"), "{name:?}");
+        }
     }
 
     #[test]

@@ -146,7 +146,8 @@ class Client(Configured):
         the program; the server drops repeats. They wait in a file in the state folder.
 
         Args:
-            name: The event's name, for example ``"app.navigation"``; at most 256 bytes.
+            name: The event's name, for example ``"app.navigation"``; at most 256 bytes,
+                none of a control character.
             data: What belongs to it; nothing is an empty mapping. At most 64 KiB of MessagePack.
 
         Raises:

@@ -64,7 +64,8 @@ public class BlockingSkylineClient(
      * Queues an event for delivery, over every loss of the connection and every restart of the program; see
      * [SkylineClient.track].
      *
-     * @param name the event's name, for example `app.navigation`; at most 256 bytes.
+     * @param name the event's name, for example `app.navigation`; at most 256 bytes,
+     *   none of a control character.
      * @param data null, booleans, numbers, texts, and lists and maps of these, under their names; at most
      *   64 KiB.
      */

@@ -107,7 +107,8 @@ public class SkylineClient private constructor(
      * `maxQueuedEventBytes`, `eventOverflow` and `eventDurability` say how many, what happens when there are
      * more, and whether this waits for the disk. Cancelling takes nothing back.
      *
-     * @param name the event's name, for example `app.navigation`; at most 256 bytes.
+     * @param name the event's name, for example `app.navigation`; at most 256 bytes,
+     *   none of a control character.
      * @param data null, booleans, numbers, texts, and lists and maps of these, under their names; at most
      *   64 KiB.
      * @throws SkylineException.EventQueueFull when the queue is full and may not drop anything.
@@ -121,7 +122,8 @@ public class SkylineClient private constructor(
     /**
      * Queues an event for delivery; else like the one with a map.
      *
-     * @param name the event's name, for example `app.navigation`; at most 256 bytes.
+     * @param name the event's name, for example `app.navigation`; at most 256 bytes,
+     *   none of a control character.
      * @param data a `@Serializable` object; at most 64 KiB.
      */
     public suspend inline fun <reified Data> track(
