@@ -11,7 +11,7 @@ use skyline_protocol::{
     ExpectedSequence, OpenError, Opener, Payload, Request, Response, SealError, Sealer,
     SessionToken, limits,
 };
-use tungstenite::error::CapacityError;
+use tungstenite::error::{CapacityError, ProtocolError};
 
 use crate::{
     messages::Language,
@@ -147,6 +147,10 @@ fn read_failure(error: axum::Error) -> End {
         Some(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
             let reason = "a packet is larger than the limit";
             End::Breach(Breach::Protocol, close_code::SIZE, reason)
+        }
+        // A peer that lost its network or its process says no goodbye.
+        Some(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
+            End::Drop("the peer went away")
         }
         Some(Error::Protocol(_) | Error::Utf8(_) | Error::Capacity(_)) => {
             let reason = "this is not the WebSocket protocol";
