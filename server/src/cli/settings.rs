@@ -161,10 +161,10 @@ impl File {
                 problem: error.message().to_owned(),
             }
         })?;
-        let serve = serve_command();
+        let known = settings_of_all(&Cli::command());
         let mut values = BTreeMap::new();
         for (key, value) in table {
-            let Some(arg) = settings(&serve).find(|arg| self::key(arg) == key) else {
+            let Some(arg) = known.iter().find(|arg| self::key(arg) == key) else {
                 let path = path.clone();
                 return Err(SettingsError::UnknownKey { path, key });
             };
@@ -203,8 +203,20 @@ fn serve_command() -> Command {
 }
 
 /// The options that may be set in the environment, and so in a file.
-fn settings(serve: &Command) -> impl Iterator<Item = &Arg> {
-    serve.get_arguments().filter(|arg| arg.get_env().is_some())
+fn settings(command: &Command) -> impl Iterator<Item = &Arg> {
+    command
+        .get_arguments()
+        .filter(|arg| arg.get_env().is_some())
+}
+
+/// The settings of all commands below one: one file and one environment serve them all.
+fn settings_of_all(command: &Command) -> Vec<Arg> {
+    let mut all = Vec::new();
+    for subcommand in command.get_subcommands() {
+        all.extend(settings(subcommand).cloned());
+        all.extend(settings_of_all(subcommand));
+    }
+    all
 }
 
 /// The name of an option in a file.
@@ -289,9 +301,12 @@ fn redact(key: &str, value: &str) -> String {
 
 /// The variables of the environment that begin like a setting and are none: mistyped, perhaps.
 pub fn unknown_variables(names: impl Iterator<Item = OsString>) -> Vec<String> {
-    let serve = serve_command();
+    let settings = settings_of_all(&Cli::command());
     let known = |name: &str| {
-        name == "SKYLINE_CONFIG" || settings(&serve).any(|arg| arg.get_env() == Some(name.as_ref()))
+        name == "SKYLINE_CONFIG"
+            || settings
+                .iter()
+                .any(|arg| arg.get_env() == Some(name.as_ref()))
     };
     names
         .filter_map(|name| name.into_string().ok())
@@ -315,6 +330,20 @@ mod tests {
     fn parse(path: &Path, arguments: &[&str]) -> Result<Invocation, SettingsError> {
         let head = ["skyline-server", SERVE, "--config", path.to_str().unwrap()];
         Invocation::parse(head.iter().chain(arguments))
+    }
+
+    #[test]
+    fn what_another_command_takes_is_no_mistake_in_the_file_of_serve() {
+        let (_folder, path) = written("release_key = \"release.key\"\nlisten = \"127.0.0.1:1\"\n");
+        let printed = parse(&path, &[]).unwrap().effective_settings();
+        assert!(printed.contains("127.0.0.1:1"), "{printed}");
+        let names = ["SKYLINE_RELEASE_KEY", "SKYLINE_LISTEN", "SKYLINE_LISTN"];
+        assert_eq!(
+            unknown_variables(names.map(Into::into).into_iter()),
+            ["SKYLINE_LISTN"]
+        );
+        let (_folder, path) = written("config = \"another.toml\"\n");
+        parse(&path, &[]).unwrap_err();
     }
 
     #[test]
