@@ -126,6 +126,25 @@ async fn products_and_plans_are_set_listed_and_shown() {
         json!([product])
     );
 
+    let url = "https://cdn.example/telepower?channel=release";
+    let set = ["product", "set", "telepower", "--update-url", url];
+    let elsewhere = json!({"id": "telepower", "minimumVersion": "7.0", "updateUrl": url});
+    assert_eq!(json(&installation, &set).await, elsewhere);
+    let clear = ["--no-update-url", "--no-minimum-version"];
+    let set = [&["product", "set", "telepower"][..], &clear].concat();
+    let cleared = json!({"id": "telepower", "minimumVersion": null, "updateUrl": null});
+    assert_eq!(json(&installation, &set).await, cleared);
+    for wrong in [
+        "cdn.example/telepower",
+        "http://cdn.example/",
+        "https://a/#b",
+        "file:///a",
+    ] {
+        let set = ["product", "set", "telepower", "--update-url", wrong];
+        let errors = fail(installation.path(), 2, &set).await;
+        assert!(errors.contains("an address such as https"), "{errors}");
+    }
+
     let set = [
         "plan", "set", "p", "--months", "2", "--limit", "a=1", "--limit", "b=2",
     ];

@@ -9,7 +9,7 @@ use skyline_protocol::{LicenseKey, methods::StartSessionResponse};
 use skyline_server::{
     licensing::ResyncPolicy,
     model::LicenseId,
-    store::{LicenseChange, ProductChange},
+    store::{LicenseChange, ProductChange, Setting},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -61,8 +61,8 @@ async fn a_month_from_the_last_of_january_ends_with_february() {
 async fn an_outdated_version_is_refused_in_both_languages() {
     let rig = Rig::start().await;
     let change = ProductChange {
-        minimum_version: Some("7.1".to_owned()),
-        update_url: None,
+        minimum_version: Setting::Set("7.1".to_owned()),
+        update_url: Setting::Keep,
     };
     rig.store
         .set_product("telepower", &change, &by())

@@ -24,7 +24,8 @@ pub use address::{DatabaseAddress, DatabaseAddressError};
 pub use error::StoreError;
 pub use records::{
     AuditEntry, AuditFilter, EventFilter, LicenseChange, LoginOutcome, NewAuditEntry, NewLicense,
-    PAGE, PlanChange, PortableKey, PortableLicense, ProductChange, ReleaseFilter, StoredEvent,
+    PAGE, PlanChange, PortableKey, PortableLicense, ProductChange, ReleaseFilter, Setting,
+    StoredEvent,
 };
 pub use sql::{DEFAULT_MAX_DATABASE_CONNECTIONS, SqlStore, StoreOptions, restore_sqlite};
 

@@ -10,13 +10,36 @@ use crate::{
     model::{Activation, Actor, Event, LicenseId, LoginId, Stamp},
 };
 
-/// Changes to a product; `None` leaves a value as it is (or unset, when the product is new).
+/// Changes to a product.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProductChange {
-    /// The new minimum version.
-    pub minimum_version: Option<String>,
-    /// The new update address.
-    pub update_url: Option<String>,
+    /// What becomes of the minimum version.
+    pub minimum_version: Setting,
+    /// What becomes of the update address.
+    pub update_url: Setting,
+}
+
+/// What becomes of a value that need not be there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Setting {
+    /// It stays as it is; what is new has none.
+    #[default]
+    Keep,
+    /// There is none from now on.
+    Clear,
+    /// It becomes this.
+    Set(String),
+}
+
+impl Setting {
+    /// Whether it changes, and what it becomes if so.
+    pub(super) fn parts(&self) -> (bool, Option<&str>) {
+        match self {
+            Self::Keep => (false, None),
+            Self::Clear => (true, None),
+            Self::Set(value) => (true, Some(value)),
+        }
+    }
 }
 
 /// Changes to a plan; what is not named stays as it is.

@@ -8,7 +8,7 @@ use super::{open, open_existing, output, stamp};
 use crate::{
     cli::{CliError, PlanCommand, ProductCommand},
     model::{Plan, Product},
-    store::{PlanChange, ProductChange, SqlStore, Store},
+    store::{PlanChange, ProductChange, Setting, SqlStore, Store},
 };
 
 /// A product in JSON.
@@ -28,13 +28,22 @@ struct PlanJson<'a> {
     limits: &'a BTreeMap<String, i64>,
 }
 
+/// What two options say that exclude each other: to set a value, and to clear it.
+fn setting(value: Option<String>, clear: bool) -> Setting {
+    match value {
+        Some(value) => Setting::Set(value),
+        None if clear => Setting::Clear,
+        None => Setting::Keep,
+    }
+}
+
 pub(crate) async fn product(command: ProductCommand) -> Result<(), CliError> {
     let (product, admin) = match command {
         ProductCommand::Set(options) => {
             let store = open(&options.admin.database, true).await?;
             let change = ProductChange {
-                minimum_version: options.minimum_version,
-                update_url: options.update_url,
+                minimum_version: setting(options.minimum_version, options.no_minimum_version),
+                update_url: setting(options.update_url, options.no_update_url),
             };
             let product = store.set_product(&options.id, &change, &stamp()).await?;
             store.close().await;

@@ -1,6 +1,7 @@
 //! The commands on products and plans.
 
 use clap::{Args, Subcommand};
+use url::{Host, Url};
 
 use super::{AdminOptions, limit};
 use crate::licensing;
@@ -34,9 +35,15 @@ pub struct ProductSetOptions {
     /// Versions below it are told to update first
     #[arg(long, value_name = "VERSION", value_parser = version)]
     pub minimum_version: Option<String>,
-    /// Where a newer version is to be had
-    #[arg(long, value_name = "URL")]
+    /// Let every version log in
+    #[arg(long, conflicts_with = "minimum_version")]
+    pub no_minimum_version: bool,
+    /// Place elsewhere that clients are sent to for a newer version: https, or http to loopback
+    #[arg(long, value_name = "URL", value_parser = update_url)]
     pub update_url: Option<String>,
+    /// Send clients nowhere else: this server has the releases
+    #[arg(long, conflicts_with = "update_url")]
+    pub no_update_url: bool,
     /// Where the database is.
     #[command(flatten)]
     pub admin: AdminOptions,
@@ -82,6 +89,24 @@ pub struct PlanSetOptions {
     /// Where the database is.
     #[command(flatten)]
     pub admin: AdminOptions,
+}
+
+/// An address that clients can be sent to: they add their query to it.
+fn update_url(text: &str) -> Result<String, String> {
+    let expected = || "an address such as https://cdn.example/telepower is expected".to_owned();
+    let url = Url::parse(text).map_err(|_| expected())?;
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let safe = url.scheme() == "https" || url.scheme() == "http" && loopback;
+    // The client's query would become a part of the fragment.
+    if !safe || url.fragment().is_some() {
+        return Err(expected());
+    }
+    Ok(url.into())
 }
 
 fn version(text: &str) -> Result<String, String> {

@@ -15,16 +15,20 @@ pub(super) async fn set_product(
     by: &Stamp,
 ) -> Result<Product, StoreError> {
     let mut transaction = store.begin().await?;
+    let (new_minimum, minimum_version) = change.minimum_version.parts();
+    let (new_url, update_url) = change.update_url.parts();
     let row = sqlx::query(
         "INSERT INTO products (id, minimum_version, update_url) VALUES ($1, $2, $3)
          ON CONFLICT (id) DO UPDATE SET
-             minimum_version = COALESCE($2, products.minimum_version),
-             update_url = COALESCE($3, products.update_url)
+             minimum_version = CASE WHEN $4 = 1 THEN $2 ELSE products.minimum_version END,
+             update_url = CASE WHEN $5 = 1 THEN $3 ELSE products.update_url END
          RETURNING id, minimum_version, update_url",
     )
     .bind(id)
-    .bind(change.minimum_version.as_deref())
-    .bind(change.update_url.as_deref())
+    .bind(minimum_version)
+    .bind(update_url)
+    .bind(i64::from(new_minimum))
+    .bind(i64::from(new_url))
     .fetch_one(&mut *transaction)
     .await?;
     let product = rows::product(&row)?;
