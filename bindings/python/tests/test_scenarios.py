@@ -386,9 +386,10 @@ async def test_text_of_every_script_survives(install: Install) -> None:
             with pytest.raises(skyline.BadRequest) as refused:
                 await client.call("test.status", {"status": "BAD_REQUEST", "message": text})
             assert refused.value.server_message == str(refused.value) == text
-            await client.send_event(text, {text: text})
+            # The name of an event has no control characters; its data may have any.
+            await client.send_event(text.replace("\0", ""), {text: text})
         assert await client.call("test.events") == [
-            {"event": text, "data": {text: text}, "id": None} for text in texts
+            {"event": text.replace("\0", ""), "data": {text: text}, "id": None} for text in texts
         ]
 
 
