@@ -97,7 +97,7 @@ async fn kill_at(
         let (at, gate) = (at as u64, Gate::new());
         Script::one(direction, Fault::Hold { at, gate })
     });
-    let before = database.logins(&owner.license_key).await.len();
+    let before = database.settled_logins(&owner.license_key).await.len();
     let mut process = SessionProcess::start(command(owner)).unwrap();
     process.begin("connect").await.unwrap();
     let there = proxy.until(|records| records.first().is_some_and(|it| login.is_at(place, it)));

@@ -31,7 +31,7 @@ async fn traced(owner: &Owner, kill_at: Option<Point>) -> Traced {
 
 /// Kills a process of `owner` at that system call; `false` when its session had no such call.
 async fn kill_at(owner: &Owner, database: &Database, point: Point) -> bool {
-    let before = database.logins(&owner.license_key).await.len();
+    let before = database.settled_logins(&owner.license_key).await.len();
     let traced = traced(owner, Some(point)).await;
     remembers_only_what_was_accepted(owner, database).await;
     let logins = database.logins(&owner.license_key).await;
