@@ -71,7 +71,7 @@ impl Database {
     }
 
     /// The accepted logins of a license once the server has done with what a process that was
-    /// killed had already sent: when their number has not changed for [`SETTLED`].
+    /// killed had already sent: when their number has not changed for a tenth of a second.
     pub async fn settled_logins(&self, license: &LicenseKey) -> Vec<Login> {
         let mut logins = self.logins(license).await;
         loop {
