@@ -1,0 +1,2 @@
+//! Writes the header of the library's C interface.
+fn main() {}
