@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::c::SkylineClient;
 use super::{Cancellation, Configuration, Failure, Session, StateStream, json};
 use crate::error::Result;
 
@@ -147,6 +148,13 @@ impl Client {
                 .transpose()
         };
         Ok(Cancellation::guard(options.cancellation, call).await?)
+    }
+
+    /// A new handle of this client for the C interface: a `SkylineClient *` as a number, to be freed
+    /// with `skyline_client_free`.
+    pub fn c_handle(&self) -> u64 {
+        let handle = Box::into_raw(SkylineClient::of(self.client.clone()));
+        handle.expose_provenance() as u64
     }
 
     /// The states of the connection, from the present one on. Each stream is read on its own.

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+
 use super::{EventDurability, EventOverflow, Failure};
 use crate::config::ClientConfig;
 use crate::error::{Error, Result};
@@ -49,7 +52,8 @@ pub enum Proxy {
 }
 
 /// What tells this device from others.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DeviceIdentity {
     /// The serial number of the system.
     pub serial_number: String,
@@ -77,13 +81,17 @@ impl From<DeviceIdentity> for crate::DeviceIdentity {
 
 /// The settings of a client; `None` stands for the default, which
 /// [`ClientConfig`] documents field by field.
-#[derive(Debug, Clone, uniffi::Record)]
+///
+/// The C interface takes the same settings, by the same names, as a MessagePack map.
+#[derive(Debug, Clone, uniffi::Record, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Configuration {
     /// The product's id, as the licensing server knows it.
     pub product_id: String,
     /// The product's version.
     pub product_version: String,
     /// The license key.
+    #[serde(deserialize_with = "secret")]
     pub license_key: Arc<SecretText>,
     /// The identity keys of the server that are trusted, each in hex or base64; at least one.
     pub identity_keys: Vec<String>,
@@ -101,21 +109,27 @@ pub struct Configuration {
     pub state_folder: Option<String>,
     /// How long TCP, proxy, TLS and the WebSocket may take together.
     #[uniffi(default = None)]
+    #[serde(default, deserialize_with = "seconds")]
     pub connect_deadline: Option<Duration>,
     /// How long the handshake and the login may take together.
     #[uniffi(default = None)]
+    #[serde(default, deserialize_with = "seconds")]
     pub handshake_deadline: Option<Duration>,
     /// How long a call may take when it names no deadline of its own.
     #[uniffi(default = None)]
+    #[serde(default, deserialize_with = "seconds")]
     pub call_deadline: Option<Duration>,
     /// The longest wait before the first attempt to reconnect.
     #[uniffi(default = None)]
+    #[serde(default, deserialize_with = "seconds")]
     pub reconnect_initial_delay: Option<Duration>,
     /// The longest wait before any attempt to reconnect.
     #[uniffi(default = None)]
+    #[serde(default, deserialize_with = "seconds")]
     pub reconnect_max_delay: Option<Duration>,
     /// How long a connection must last before the waits start again with the shortest.
     #[uniffi(default = None)]
+    #[serde(default, deserialize_with = "seconds")]
     pub reconnect_stable_after: Option<Duration>,
     /// The largest packet, in bytes, in either direction.
     #[uniffi(default = None)]
@@ -147,27 +161,34 @@ pub struct Configuration {
     /// The keys that may sign a release, each in hex or base64; the identity keys when there are
     /// none.
     #[uniffi(default = [])]
+    #[serde(default)]
     pub release_keys: Vec<String>,
     /// The largest update that is downloaded, in bytes.
     #[uniffi(default = None)]
     pub max_update_bytes: Option<u64>,
     /// Root certificates that are trusted beside the system's, each in PEM or DER.
     #[uniffi(default = [])]
+    #[serde(default, deserialize_with = "certificates")]
     pub extra_root_certificates: Vec<Vec<u8>>,
     /// Which proxy leads to the server; that of the environment when absent.
     #[uniffi(default = None)]
+    #[serde(default, deserialize_with = "proxy")]
     pub proxy: Option<Proxy>,
     /// Whether `ws://` is allowed to an address that is not loopback.
     #[uniffi(default = false)]
+    #[serde(default)]
     pub allow_plaintext: bool,
     /// The salt of the key derivation, where the deployment uses one.
     #[uniffi(default = None)]
+    #[serde(default, with = "serde_bytes")]
     pub hkdf_salt: Option<Vec<u8>>,
     /// The info of the key derivation, where the deployment uses one.
     #[uniffi(default = None)]
+    #[serde(default, with = "serde_bytes")]
     pub hkdf_info: Option<Vec<u8>>,
     /// Whether payloads are sent inline instead of as `bin`.
     #[uniffi(default = false)]
+    #[serde(default)]
     pub inline_payloads: bool,
 }
 
@@ -180,6 +201,73 @@ pub struct Configuration {
 pub fn detect_device_identity(state_folder: Option<String>) -> Result<DeviceIdentity, Failure> {
     let device = crate::DeviceIdentity::detect(state_folder.as_deref().map(Path::new))?;
     Ok(device.into())
+}
+
+impl Configuration {
+    /// Reads the settings from a MessagePack map; see `skyline_client_connect`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidConfiguration`] for the argument `configuration`, which says which setting
+    /// is missing, unknown or of another type. It never holds a value, for one may be a secret.
+    pub(crate) fn from_message_pack(map: &[u8]) -> Result<Self> {
+        let mut reader = rmp_serde::Deserializer::from_read_ref(map);
+        serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let cause = error.inner().to_string();
+            let said = ["missing field", "unknown field"]
+                .iter()
+                .any(|known| cause.starts_with(known));
+            let expected = "a MessagePack map of the settings, each of its type";
+            Error::invalid(
+                "configuration",
+                if said {
+                    format!("{expected} ({cause})")
+                } else {
+                    format!("{expected} (wrong at {})", error.path())
+                },
+            )
+        })
+    }
+}
+
+fn secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Arc<SecretText>, D::Error> {
+    String::deserialize(deserializer).map(SecretText::new)
+}
+
+fn seconds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Duration>, D::Error> {
+    let Some(seconds) = Option::<f64>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    Duration::try_from_secs_f64(seconds)
+        .map(Some)
+        .map_err(D::Error::custom)
+}
+
+fn proxy<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Proxy>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.map(|text| match text.as_str() {
+        "environment" => Proxy::Environment,
+        "direct" => Proxy::Direct,
+        _ => Proxy::Url {
+            url: SecretText::new(text),
+        },
+    }))
+}
+
+fn certificates<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<Vec<u8>>, D::Error> {
+    let certificates = Vec::<serde_bytes::ByteBuf>::deserialize(deserializer)?;
+    Ok(certificates
+        .into_iter()
+        .map(serde_bytes::ByteBuf::into_vec)
+        .collect())
 }
 
 impl TryFrom<Configuration> for ClientConfig {

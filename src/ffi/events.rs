@@ -1,10 +1,13 @@
 //! The durable event queue as the host sees it.
 
+use serde::Deserialize;
+
 use super::{CallOptions, Cancellation, Client, Failure, json};
 use crate::error::Error;
 
 /// When tracking an event is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EventDurability {
     /// At once; the event is written to the file within milliseconds.
     Buffered,
@@ -22,7 +25,8 @@ impl From<EventDurability> for crate::EventDurability {
 }
 
 /// What happens to an event for which the queue has no room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EventOverflow {
     /// The oldest events are dropped in favour of the new one.
     DropOldest,

@@ -17,9 +17,11 @@ pub enum Failure {
 }
 
 /// Everything that a program or a person may want to know about a failure.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record, serde::Serialize)]
 pub struct FailureDetails {
     /// The kind, to branch on.
+    // The C interface writes its own number of the kind.
+    #[serde(skip)]
     pub kind: FailureKind,
     /// The stable code of the kind, for example `INVALID_CONFIGURATION`.
     pub code: String,

@@ -1,6 +1,7 @@
-//! The uniffi interface: what the Python, Kotlin and Swift packages stand on.
+//! What other languages see: the uniffi interface, and in `c` the C interface. The Python, Kotlin
+//! and Swift packages stand on both.
 //!
-//! The only folder that knows uniffi. It converts types and adds what a host language needs
+//! The only folder that knows uniffi or raw pointers. It converts types and adds what a host language needs
 //! (explicit cancelling, JSON payloads, log sinks, an orderly end); every behaviour lives in the
 //! modules below it. Exported functions await only channels of the internal runtime, so any
 //! executor may poll them.
@@ -8,6 +9,7 @@
 // A failure crosses the language border by value, once per failed call.
 #![allow(clippy::result_large_err)]
 
+pub mod c;
 mod cancellation;
 mod client;
 mod configuration;

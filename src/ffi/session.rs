@@ -1,7 +1,7 @@
 //! The session's facts as the host sees them.
 
 /// What the server said when the session began (docs/protocol.md, section 5).
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record, serde::Serialize)]
 pub struct Session {
     /// Whether this login activated the license.
     pub is_activated_now: bool,
