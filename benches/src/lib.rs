@@ -1,1 +1,14 @@
 //! What the benchmark programs share.
+//!
+//! Each of them is a worker: a program that takes its task from the environment ([`Task`]), does
+//! it, and prints one line of JSON ([`Report`]). benches/README.md has the contract, which workers
+//! in other languages keep too.
+
+mod load;
+mod pace;
+mod report;
+mod task;
+
+pub use self::load::run;
+pub use self::report::{Latency, Report};
+pub use self::task::{Access, Task, TaskError, message_pack_bin};

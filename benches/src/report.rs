@@ -1,0 +1,66 @@
+//! The one line that a worker prints.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// What a worker measured.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The calls that were answered within the measured time.
+    pub calls: u64,
+    /// The measured time.
+    pub seconds: f64,
+    /// How long it took until the first call could be made.
+    pub connect_ms: f64,
+    /// How long calls took, in microseconds; only under a fixed rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_us: Option<Latency>,
+}
+
+impl Report {
+    /// Prints it.
+    pub fn print(&self) {
+        let line = serde_json::to_string(self).expect("numbers under plain names are valid JSON");
+        println!("{line}");
+    }
+}
+
+/// Percentiles of the time from when a call was due to its answer, in microseconds.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(
+    missing_docs,
+    reason = "each is the percentile that it is called after"
+)]
+pub struct Latency {
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    #[serde(rename = "p99.9")]
+    pub p999: f64,
+    pub max: f64,
+}
+
+impl Latency {
+    /// An empty histogram of nanoseconds, precise to 0.1 %.
+    pub(crate) fn histogram() -> Histogram<u64> {
+        Histogram::new(3).expect("three digits are in bounds")
+    }
+
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Self {
+        let at = |quantile| microseconds(histogram.value_at_quantile(quantile));
+        Self {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: microseconds(histogram.max()),
+        }
+    }
+}
+
+fn microseconds(nanoseconds: u64) -> f64 {
+    Duration::from_nanos(nanoseconds).as_secs_f64() * 1e6
+}
