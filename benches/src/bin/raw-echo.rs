@@ -8,6 +8,10 @@
 //!
 //! With `--flush all` each end flushes once for everything that it has to write, with `--flush each`
 //! after each message.
+//!
+//! Several callers are tasks that hand their messages to the task that owns the socket and wait for
+//! the answer, as whoever calls has to. `client --without-callers` keeps as many messages in flight
+//! and wakes nobody: the floor under all of it.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -15,21 +19,26 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use skyline_benches::{Report, Task, message_pack_bin};
+use skyline_benches::{Report, Task, message_pack_bin, run};
 use skyline_protocol::{Payload, Request};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 /// As the client's own (src/transport/mod.rs): its default makes tungstenite slower.
 const READ_BUFFER_BYTES: usize = 16 << 10;
+
+/// Messages that may wait to be written; more than there are callers.
+const QUEUE_LENGTH: usize = 1024;
 
 #[derive(Parser)]
 #[command(about = "WebSocket messages there and back, by tokio-tungstenite alone")]
@@ -45,6 +54,9 @@ enum Command {
         /// When to flush
         #[arg(long, value_enum, default_value_t)]
         flush: Flush,
+        /// Keep messages in flight that no task waits for
+        #[arg(long)]
+        without_callers: bool,
     },
 }
 
@@ -65,7 +77,10 @@ fn main() -> ExitCode {
         .map_err(Into::into)
         .and_then(|runtime| match Command::parse() {
             Command::Server { flush } => runtime.block_on(serve(flush)),
-            Command::Client { flush } => runtime.block_on(work(flush)),
+            Command::Client {
+                flush,
+                without_callers,
+            } => runtime.block_on(work(flush, without_callers)),
         });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -103,10 +118,10 @@ async fn echo(stream: TcpStream, flush: Flush) -> Result<(), tungstenite::Error>
     Ok(())
 }
 
-async fn work(flush: Flush) -> Result<(), Box<dyn Error>> {
+async fn work(flush: Flush, without_callers: bool) -> Result<(), Box<dyn Error>> {
     let task = Task::from_environment()?;
-    if task.rate.is_some() {
-        return Err("BENCH_RATE is for clients; the raw echo only knows one pace".into());
+    if task.rate.is_some() && (without_callers || task.callers == 1) {
+        return Err("a rate needs several callers".into());
     }
     let url = std::env::var("SKYLINE_URL").map_err(|_| "set SKYLINE_URL")?;
     let begun = Instant::now();
@@ -123,8 +138,12 @@ async fn work(flush: Flush) -> Result<(), Box<dyn Error>> {
     let packet = packet(task.payload_bytes);
     let calls = if task.callers == 1 {
         one_after_another(socket, packet, &task).await?
+    } else if without_callers {
+        in_flight(socket, packet, &task, flush).await?
     } else {
-        many_at_once(socket, packet, &task, flush).await?
+        let report = by_callers(socket, packet, &task, connected_in, flush).await?;
+        report.print();
+        return Ok(());
     };
     let report = Report {
         calls,
@@ -155,8 +174,84 @@ async fn one_after_another(
     }
 }
 
+/// A message, and who waits for it to come back.
+type Outgoing = (Bytes, oneshot::Sender<Bytes>);
+
+/// Callers as tasks, and two more that own the halves of the socket.
+async fn by_callers(
+    socket: WebSocketStream<TcpStream>,
+    packet: Bytes,
+    task: &Task,
+    connected_in: Duration,
+    flush: Flush,
+) -> Result<Report, Box<dyn Error>> {
+    let (sink, stream) = socket.split();
+    let (outgoing, queue) = mpsc::channel(QUEUE_LENGTH);
+    let (sent, waiting) = mpsc::unbounded_channel();
+    let writer = tokio::spawn(write(sink, queue, sent, flush));
+    let reader = tokio::spawn(read(stream, waiting));
+    let call = move || {
+        let (outgoing, packet) = (outgoing.clone(), packet.clone());
+        async move {
+            let (sender, answer) = oneshot::channel();
+            let length = packet.len();
+            outgoing
+                .send((packet, sender))
+                .await
+                .map_err(|_| "the server hung up".to_owned())?;
+            let answer = answer.await.map_err(|_| "the server hung up".to_owned())?;
+            check(&Message::Binary(answer), length)
+        }
+    };
+    let report = run(task, connected_in, call).await;
+    // What ended the callers early is told by the tasks; otherwise they only wait.
+    if report.is_err() {
+        writer.await??;
+        reader.await??;
+    }
+    Ok(report?)
+}
+
+async fn write(
+    mut sink: SplitSink<WebSocketStream<TcpStream>, Message>,
+    mut queue: mpsc::Receiver<Outgoing>,
+    sent: mpsc::UnboundedSender<oneshot::Sender<Bytes>>,
+    flush: Flush,
+) -> Result<(), tungstenite::Error> {
+    while let Some(first) = queue.recv().await {
+        let mut next = Some(first);
+        while let Some((packet, sender)) = next {
+            // The reader ends with the connection only.
+            let _ = sent.send(sender);
+            sink.feed(Message::Binary(packet)).await?;
+            if flush == Flush::Each {
+                sink.flush().await?;
+            }
+            next = queue.try_recv().ok();
+        }
+        sink.flush().await?;
+    }
+    Ok(())
+}
+
+/// Answers come in the order of what was sent.
+async fn read(
+    mut stream: SplitStream<WebSocketStream<TcpStream>>,
+    mut waiting: mpsc::UnboundedReceiver<oneshot::Sender<Bytes>>,
+) -> Result<(), tungstenite::Error> {
+    while let Some(message) = stream.next().await {
+        if let Message::Binary(answer) = message?
+            && let Ok(sender) = waiting.try_recv()
+        {
+            // The caller may have ended.
+            let _ = sender.send(answer);
+        }
+    }
+    Ok(())
+}
+
 /// Keeps a message of each caller in flight: what comes back goes out again.
-async fn many_at_once(
+async fn in_flight(
     socket: WebSocketStream<TcpStream>,
     packet: Bytes,
     task: &Task,
