@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import gc
+import subprocess
 import sys
 
 import pytest
@@ -195,3 +196,14 @@ async def test_an_event_is_any_mapping(install: Install) -> None:
     async with install.client() as client:
         await client.send_event("app.start", MappingProxyType({"at": (1, 2)}))
         assert (await client.call("test.events"))[0]["data"] == {"at": [1, 2]}
+
+
+def test_an_import_leaves_out_what_few_need() -> None:
+    program = "import sys, skyline; print([n for n in sys.modules if n.endswith('_update')])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
+    assert skyline.UpdateProgress.__module__ == "skyline._update"
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = skyline.nothing  # type: ignore[attr-defined]

@@ -48,6 +48,37 @@ call = client.call, "test.delay", {"milliseconds": 9000}
 threading.Thread(target=call[0], args=call[1:], daemon=True).start()
 time.sleep(0.2)
 """,
+    "a batch that waits in a daemon thread": """
+client = skyline.BlockingClient(**settings).connect()
+requests = [("test.delay", {"milliseconds": 9000})] * 10
+threading.Thread(target=client.call_many, args=(requests,), daemon=True).start()
+time.sleep(0.2)
+""",
+    "daemon threads that make batches without pause": """
+client = skyline.BlockingClient(**settings).connect()
+def hammer():
+    while True:
+        try:
+            client.call_many([("test.echo", bytes(20000))] * 20)
+        except skyline.ClientShutDown:
+            return
+for _ in range(3):
+    threading.Thread(target=hammer, daemon=True).start()
+time.sleep(0.3)
+""",
+    "an event loop that cannot watch a handle, in a daemon thread": """
+import asyncio
+class Loop(asyncio.SelectorEventLoop):
+    def add_reader(self, *_):
+        raise NotImplementedError
+async def main():
+    async with skyline.Client(**settings) as client:
+        while True:
+            calls = (client.call("test.echo", n) for n in range(10))
+            await asyncio.gather(*calls, return_exceptions=True)
+threading.Thread(target=Loop().run_until_complete, args=(main(),), daemon=True).start()
+time.sleep(0.5)
+""",
     "a reader of states in a daemon thread": """
 client = skyline.BlockingClient(**settings).connect()
 threading.Thread(target=lambda: list(client.states()), daemon=True).start()

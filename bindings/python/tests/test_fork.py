@@ -47,7 +47,10 @@ def test_a_blocking_client_says_so_in_a_child(install: Install) -> None:
     program = """
 with skyline.BlockingClient(**settings) as client:
     in_child(lambda: client.call("test.echo", 1))
+    in_child(lambda: client.call_raw("test.echo", bytes(20000)))
+    in_child(lambda: client.call_many([("test.echo", 1)]))
     in_child(lambda: client.limits())
+    in_child(lambda: client.send_event("e"))
     in_child(lambda: client.session)
     in_child(lambda: next(client.states()))
     in_child(lambda: skyline.BlockingClient(**settings).connect())
@@ -55,7 +58,7 @@ with skyline.BlockingClient(**settings) as client:
     in_child(lambda: client.shutdown())
     print(client.call("test.echo", "parent"))
 """
-    assert lines_of(program, install) == FORKED * 6 + ["no error", "status 0", "parent"]
+    assert lines_of(program, install) == FORKED * 9 + ["no error", "status 0", "parent"]
 
 
 def test_an_asyncio_client_says_so_in_a_child(install: Install) -> None:
@@ -70,12 +73,20 @@ loop = asyncio.new_event_loop()
 client = loop.run_until_complete(connect())
 # A child that ends in order takes the event loop of its parent apart, which is asyncio's doing.
 in_child(lambda: asyncio.run(call(client)), leave=os._exit)
+in_child(lambda: asyncio.run(client.call_many([("test.echo", 1)])), leave=os._exit)
 in_child(lambda: asyncio.run(connect()), leave=os._exit)
+# In the loop of the parent's, too.
+async def many(client):
+    await asyncio.gather(*(call(client) for _ in range(5)))
+assert loop.run_until_complete(call(client)) == "parent"
+in_child(lambda: loop.run_until_complete(call(client)), leave=os._exit)
+in_child(lambda: loop.run_until_complete(many(client)), leave=os._exit)
+in_child(lambda: loop.run_until_complete(client.call_many([("a", 1)])), leave=os._exit)
 print(loop.run_until_complete(call(client)))
 loop.run_until_complete(client.shutdown())
 loop.close()
 """
-    assert lines_of(program, install) == FORKED * 2 + ["parent"]
+    assert lines_of(program, install) == FORKED * 6 + ["parent"]
 
 
 def test_a_child_that_only_inherits_ends_in_order(install: Install) -> None:

@@ -33,6 +33,11 @@ with skyline.BlockingClient(**settings) as client:
         except KeyboardInterrupt:
             print("interrupted", time.monotonic() - begun < 10, client.call("test.echo", 1))
     interrupt_soon()
+    try:
+        client.call_many([("test.delay", {"milliseconds": 20000})] * 10)
+    except KeyboardInterrupt:
+        print("interrupted", time.monotonic() - begun < 10, client.call("test.echo", 1))
+    interrupt_soon()
     states = client.states()
     print(next(states))
     try:
@@ -41,7 +46,7 @@ with skyline.BlockingClient(**settings) as client:
         print("interrupted")
 """
     lines = output_of(INTERRUPT + program, install.settings()).splitlines()
-    assert lines == ["interrupted True 1"] * 3 + ["Ready()", "interrupted"]
+    assert lines == ["interrupted True 1"] * 4 + ["Ready()", "interrupted"]
 
 
 def test_it_ends_a_blocking_connect(install: Install) -> None:

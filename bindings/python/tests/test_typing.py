@@ -51,6 +51,7 @@ async def main(key: bytes) -> None:
             if isinstance(state, skyline.Reconnecting):
                 reveal_type(state.last_error)
         await client.call("method", deadline=1, idempotent=True)
+        reveal_type(await client.call_many([("method", 1)], return_exceptions=True))
         await client.track("event", {"a": 1})
         await client.flush_events(deadline=1)
         reveal_type(client.event_counters().sent)
@@ -85,6 +86,7 @@ REVEALED = [
     "bytes | None",
     STATE,
     "skyline._errors.SkylineError",
+    "list[Any]",
     "int",
     "skyline._update.Update",
     "skyline._blocking.BlockingClient",

@@ -16,6 +16,10 @@ failure is a `SkylineError`. The library logs to ``logging.getLogger("skyline")`
         print(client.session.expiry_date, client.limits())
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from skyline._blocking import BlockingClient, BlockingStates
 from skyline._client import Client
 from skyline._config import Certificate, IdentityKey, Proxy
@@ -64,7 +68,9 @@ from skyline._states import (
     ShutDown,
     States,
 )
-from skyline._update import Update, UpdateProgress
+
+if TYPE_CHECKING:
+    from skyline._update import Update, UpdateProgress
 
 __version__ = library_version()
 
@@ -121,3 +127,12 @@ __all__ = [
     "UpdateProgress",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Few programs need these, and none at its start.
+    if name in {"Update", "UpdateProgress"}:
+        from skyline import _update
+
+        return getattr(_update, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

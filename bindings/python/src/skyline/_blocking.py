@@ -9,14 +9,15 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from skyline import _process, _update
+from skyline import _methods, _plane, _process, _waiting
 from skyline._client import Client
 from skyline._config import Configured
 from skyline._convert import Seconds
-from skyline._update import Download, Folder, Update, UpdateProgress
+from skyline._many import Batch, wait_for_all
+from skyline._payload import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from skyline._events import EventCounters
     from skyline._session import Session
     from skyline._states import ConnectionState, States
+    from skyline._update import Folder, Update, UpdateProgress
 
 _Result = TypeVar("_Result")
 
@@ -51,6 +53,8 @@ class BlockingClient(Configured):
     """
 
     _twin: Client | None = None
+    # The same client, as calls take it.
+    _plane_client: _plane.Client | None = None
 
     def connect(self) -> Self:
         """Connects and logs in, as `Client.connect`; ``with`` does it too."""
@@ -58,6 +62,7 @@ class BlockingClient(Configured):
             raise RuntimeError("this client has been connected already: make a new one")
         twin = Client._with_settings_of(self)
         _wait_for(twin.connect())
+        self._plane_client = twin._plane_client
         self._twin = twin
         return self
 
@@ -86,7 +91,7 @@ class BlockingClient(Configured):
 
     def limits(self, *, deadline: Seconds | None = None) -> dict[str, int]:
         """The limits of the license, as `Client.limits`."""
-        return _wait_for(self._connected().limits(deadline=deadline))
+        return _methods.limits(self.call(_methods.GET_LIMITS, deadline=deadline, idempotent=True))
 
     def send_event(
         self,
@@ -96,7 +101,7 @@ class BlockingClient(Configured):
         deadline: Seconds | None = None,
     ) -> None:
         """Reports an event, as `Client.send_event`."""
-        _wait_for(self._connected().send_event(name, data, deadline=deadline))
+        self.call_raw(_methods.SEND_EVENT, _methods.event(name, data), deadline=deadline)
 
     def track(self, name: str, data: Mapping[str, Any] | None = None) -> None:
         """Queues an event for delivery, as `Client.track`."""
@@ -119,8 +124,13 @@ class BlockingClient(Configured):
         idempotent: bool = False,
     ) -> Any:
         """Calls any method of the server, as `Client.call`."""
-        client = self._connected()
-        return _wait_for(client.call(method, payload, deadline=deadline, idempotent=idempotent))
+        return _waiting.call(
+            self._plane_client or self._callable(),
+            method,
+            None if payload is None else pack(payload),
+            _plane.milliseconds(deadline),
+            _plane.IDEMPOTENT if idempotent else 0,
+        )
 
     def call_raw(
         self,
@@ -131,8 +141,30 @@ class BlockingClient(Configured):
         idempotent: bool = False,
     ) -> bytes | None:
         """Calls any method with payloads that are MessagePack already, as `Client.call_raw`."""
-        client = self._connected()
-        return _wait_for(client.call_raw(method, payload, deadline=deadline, idempotent=idempotent))
+        answer: bytes | None = _waiting.call(
+            self._plane_client or self._callable(),
+            method,
+            _plane.as_bytes(payload),
+            _plane.milliseconds(deadline),
+            _plane.IDEMPOTENT if idempotent else 0,
+            raw=True,
+        )
+        return answer
+
+    def call_many(
+        self,
+        requests: Iterable[tuple[str, Any]],
+        *,
+        deadline: Seconds | None = None,
+        idempotent: bool = False,
+        return_exceptions: bool = False,
+    ) -> list[Any]:
+        """Calls methods of the server, many at once, as `Client.call_many`."""
+        client = self._plane_client or self._callable()
+        flags = _plane.IDEMPOTENT if idempotent else 0
+        batch = Batch(requests, _plane.milliseconds(deadline), flags)
+        wait_for_all(batch, client)
+        return batch.results(return_exceptions=return_exceptions)
 
     def states(self) -> BlockingStates:
         """The states of the connection, as `Client.states`; each step waits for a change."""
@@ -153,6 +185,8 @@ class BlockingClient(Configured):
         Ctrl-C ends the download, as does an exception of `on_progress`, which is called on this
         thread.
         """
+        from skyline._update import Download
+
         download = Download(self._configuration, folder)
         try:
             if on_progress is not None:
@@ -165,12 +199,17 @@ class BlockingClient(Configured):
 
     def verify_update(self, file: Folder, manifest: bytes, signature: bytes) -> Update:
         """Verifies a file that came in another way, as `Client.verify_update`."""
+        from skyline import _update
+
         return _wait_for(_update.verify(self._configuration, file, manifest, signature))
 
     def _connected(self) -> Client:
         if self._twin is None:
             raise RuntimeError("the client is not connected: use `with`, or call connect() first")
         return self._twin
+
+    def _callable(self) -> _plane.Client:
+        return self._connected()._plane_client
 
 
 class BlockingStates:

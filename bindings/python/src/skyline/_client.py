@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import weakref
+from asyncio import get_running_loop
 from typing import TYPE_CHECKING, Any
 
-from skyline import _native, _process, _session, _update
+from skyline import _calls, _methods, _native, _plane, _process, _session
 from skyline._config import Configured
 from skyline._convert import Seconds, duration
 from skyline._errors import SkylineError
 from skyline._events import EventCounters, packed_data
-from skyline._payload import pack, unpack
+from skyline._many import Batch
+from skyline._payload import pack
+from skyline._queue import unpacked
 from skyline._states import States
-from skyline._update import Download, Folder, Update, UpdateProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
 
     from skyline._session import Session
+    from skyline._update import Folder, Update, UpdateProgress
 
 
 class Client(Configured):
@@ -45,6 +49,10 @@ class Client(Configured):
     """
 
     _client: _native.Client | None = None
+    # The same client, as calls take it.
+    _plane_client: _plane.Client
+    # The queue of the event loop that called last.
+    _queue: Callable[[], _calls.LoopQueue | None] = staticmethod(_calls.no_queue)
 
     async def connect(self) -> Self:
         """Connects, has the server prove its identity, and logs in; ``async with`` does it too.
@@ -70,7 +78,9 @@ class Client(Configured):
         if self._client is not None:
             raise RuntimeError("this client has been connected already: make a new one")
         _process.start()
-        self._client = await _process.drive(_native.Client.connect, self._configuration, None)
+        client = await _process.drive(_native.Client.connect, self._configuration, None)
+        self._plane_client = _plane.Client(_process.call(client.c_handle))
+        self._client = client
         return self
 
     async def shutdown(self) -> None:
@@ -117,7 +127,8 @@ class Client(Configured):
         Raises:
             SkylineError: as `call`. The call is idempotent.
         """
-        return await _process.drive(self._connected().get_limits, _options(deadline))
+        answer = await self.call(_methods.GET_LIMITS, deadline=deadline, idempotent=True)
+        return _methods.limits(answer)
 
     async def send_event(
         self,
@@ -136,8 +147,8 @@ class Client(Configured):
         Raises:
             SkylineError: as `call`.
         """
-        packed = packed_data(data)
-        await _process.drive(self._connected().send_event, name, packed, _options(deadline))
+        event = _methods.event(name, data)
+        await self.call_raw(_methods.SEND_EVENT, event, deadline=deadline)
 
     async def track(self, name: str, data: Mapping[str, Any] | None = None) -> None:
         """Queues an event for delivery; needs no connection and does not wait for the server.
@@ -215,9 +226,13 @@ class Client(Configured):
             ForkedError: the client was connected in a parent of this process.
             RuntimeError: the client is not connected yet.
         """
-        packed = pack(payload) if payload is not None else None
-        answer = await self.call_raw(method, packed, deadline=deadline, idempotent=idempotent)
-        return unpack(answer) if answer is not None else None
+        queue = self._queue()
+        if queue is None or queue.loop is not get_running_loop():
+            queue = self._enter()
+        packed = None if payload is None else pack(payload)
+        limit = _plane.DEFAULT_DEADLINE if deadline is None else _plane.milliseconds(deadline)
+        flags = _plane.IDEMPOTENT if idempotent else 0
+        return unpacked(await queue.begin(self._plane_client, method, packed, limit, flags))
 
     async def call_raw(
         self,
@@ -242,8 +257,59 @@ class Client(Configured):
         Raises:
             SkylineError: as `call`.
         """
-        options = _options(deadline, idempotent=idempotent)
-        return await _process.drive(self._connected().call, method, payload, options)
+        queue = self._queue()
+        if queue is None or queue.loop is not get_running_loop():
+            queue = self._enter()
+        packed = _plane.as_bytes(payload)
+        limit = _plane.DEFAULT_DEADLINE if deadline is None else _plane.milliseconds(deadline)
+        flags = _plane.IDEMPOTENT if idempotent else 0
+        answer: bytes | None = await queue.begin(
+            self._plane_client, method, packed, limit, flags, _calls.RAW
+        )
+        return answer
+
+    async def call_many(
+        self,
+        requests: Iterable[tuple[str, Any]],
+        *,
+        deadline: Seconds | None = None,
+        idempotent: bool = False,
+        return_exceptions: bool = False,
+    ) -> list[Any]:
+        """Calls methods of the server, many at once, which costs less than one by one.
+
+        ::
+
+            first, second = await client.call_many([("one", {"a": 1}), ("other", None)])
+
+        Args:
+            requests: The calls, each a method's name and a payload as for `call`.
+            deadline: How long each call may take, in seconds. Default: the client's
+                ``call_deadline``.
+            idempotent: Whether executing any of the calls twice does no harm, as for `call`.
+            return_exceptions: Whether failures stand among the results, each in the place of its
+                call, instead of being raised.
+
+        Returns:
+            What `call` would have given for each, in the order of the requests.
+
+        Raises:
+            SkylineError: as `call`: the first in the order of the requests that failed, when all
+                calls are over.
+            TypeError: a request is no pair of a name and a payload; none was sent.
+        """
+        queue = self._queue()
+        if queue is None or queue.loop is not get_running_loop():
+            queue = self._enter()
+        flags = _plane.IDEMPOTENT if idempotent else 0
+        batch = Batch(requests, _plane.milliseconds(deadline), flags)
+        if batch.open:
+            try:
+                await queue.run(self._plane_client, batch)
+            except BaseException:
+                batch.cancel(queue)
+                raise
+        return batch.results(return_exceptions=return_exceptions)
 
     def states(self) -> States:
         """The states of the connection: the present one, then each change, until the last.
@@ -289,6 +355,8 @@ class Client(Configured):
             ConnectionFailed: the server could not be reached, again and again.
             InvalidConfiguration: a setting is malformed.
         """
+        from skyline._update import Download
+
         return await Download(self._configuration, folder).run(on_progress)
 
     async def verify_update(self, file: Folder, manifest: bytes, signature: bytes) -> Update:
@@ -303,6 +371,8 @@ class Client(Configured):
             UpdateError: the first thing that is wrong: see ``update_failure``.
             InvalidConfiguration: a setting is malformed.
         """
+        from skyline import _update
+
         return await _update.verify(self._configuration, file, manifest, signature)
 
     def _connected(self) -> _native.Client:
@@ -310,6 +380,12 @@ class Client(Configured):
             raise RuntimeError("the client is not connected: use `with`, or call connect() first")
         return self._client
 
+    def _enter(self) -> _calls.LoopQueue:
+        self._connected()
+        queue = _calls.queue_of(get_running_loop())
+        self._queue = weakref.ref(queue)
+        return queue
 
-def _options(deadline: Seconds | None, *, idempotent: bool = False) -> _native.CallOptions:
-    return _native.CallOptions(deadline=duration("deadline", deadline), idempotent=bool(idempotent))
+
+def _options(deadline: Seconds | None) -> _native.CallOptions:
+    return _native.CallOptions(deadline=duration("deadline", deadline))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
 from skyline import _native
@@ -239,6 +238,9 @@ def _certificate(certificate: Certificate) -> bytes:
         return text("extra_root_certificates", certificate).encode()
     if not isinstance(certificate, os.PathLike):
         raise wrong_type("extra_root_certificates", "a str, bytes or a path", certificate)
+    # Its import takes milliseconds.
+    from pathlib import Path
+
     try:
         return Path(certificate).read_bytes()
     except OSError as error:

@@ -34,6 +34,20 @@ def duration(field: str, seconds: Seconds | None) -> datetime.timedelta | None:
     return limit
 
 
+def milliseconds(field: str, seconds: Seconds) -> int:
+    """A time limit in milliseconds; one that is not zero is at least one."""
+    # What it mostly is needs no timedelta.
+    if isinstance(seconds, (int, float)) and 0 < seconds < _LONG_SECONDS:
+        return int(seconds * 1000 + 0.5) or 1
+    limit = duration(field, seconds)
+    assert limit is not None
+    return -(-limit // datetime.timedelta(milliseconds=1))
+
+
+# Longer than any program runs, and within what a timedelta can be.
+_LONG_SECONDS = 1e9
+
+
 def text(field: str, value: str) -> str:
     """A text that can be encoded."""
     if not isinstance(value, str):

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from skyline._native import FailureKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from skyline._native import FailureDetails
 
 
@@ -219,6 +222,7 @@ class ForkedError(SkylineError):
     code = "FORKED"
 
 
+# In the order of the kinds' numbers.
 _CLASSES: dict[FailureKind, type[SkylineError]] = {
     FailureKind.INVALID_CONFIGURATION: InvalidConfiguration,
     FailureKind.CONNECTION: ConnectionFailed,
@@ -241,29 +245,51 @@ _CLASSES: dict[FailureKind, type[SkylineError]] = {
     FailureKind.SHUT_DOWN: ClientShutDown,
     FailureKind.PAYLOAD: PayloadError,
     FailureKind.PACKET_TOO_LARGE: PacketTooLarge,
-    FailureKind.STATE: StateFolderError,
     FailureKind.EVENT_QUEUE_FULL: EventQueueFull,
+    FailureKind.STATE: StateFolderError,
     FailureKind.UPDATE: UpdateError,
     FailureKind.FORKED: ForkedError,
 }
 
 
+# The C interface numbers them from 1 on.
+_KINDS = (None, *_CLASSES)
+
+
 def from_details(details: FailureDetails) -> SkylineError:
-    """The exception that the library's failure stands for."""
-    error = _CLASSES[details.kind](details.text)
-    error.code = details.code
-    error.status = details.status
-    error.server_message = details.server_message
-    error.field = details.field
-    error.expected = details.expected
-    error.breach_reason = details.breach_reason
-    error.connection_failure = details.connection_failure
-    error.http_status = details.http_status
-    error.update_failure = details.update_failure
-    if details.retry_after_seconds is not None:
-        error.retry_after = float(details.retry_after_seconds)
-    error.maybe_executed = details.maybe_executed
+    """The exception that a failure of the generated module stands for."""
+    return _from_fields(details.kind, vars(details))
+
+
+def from_fields(fields: Mapping[str, Any]) -> SkylineError:
+    """The exception that a failure of the C interface stands for: its kind is a number."""
+    kind = _KINDS[fields["kind"]]
+    assert kind is not None
+    return _from_fields(kind, fields)
+
+
+def of_kind(kind: int) -> SkylineError:
+    """The exception for a failure of which only the kind is known."""
+    return from_fields({**_NO_FIELDS, "kind": kind, "text": "the library did not take the call"})
+
+
+def _from_fields(kind: FailureKind, fields: Mapping[str, Any]) -> SkylineError:
+    error = _CLASSES[kind](fields["text"])
+    error.code = fields["code"] or error.code
+    for name in _SAME_NAMES:
+        setattr(error, name, fields[name])
+    if fields["retry_after_seconds"] is not None:
+        error.retry_after = float(fields["retry_after_seconds"])
+    # Where it is raised is nothing that the application should see.
+    error.__suppress_context__ = True
     return error
+
+
+_SAME_NAMES = (
+    *("status", "server_message", "field", "expected", "breach_reason", "connection_failure"),
+    *("http_status", "update_failure", "maybe_executed"),
+)
+_NO_FIELDS: dict[str, None] = dict.fromkeys((*_SAME_NAMES, "code", "retry_after_seconds"))
 
 
 def invalid(field: str, expected: str) -> InvalidConfiguration:

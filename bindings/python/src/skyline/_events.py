@@ -80,11 +80,16 @@ class EventCounters:
         )
 
 
-def packed_data(data: Mapping[str, Any] | None) -> bytes:
-    """The MessagePack of an event's data; nothing is an empty mapping."""
+def checked_data(data: Mapping[str, Any] | None) -> dict[str, Any]:
+    """An event's data; nothing is an empty mapping."""
     if data is not None and not isinstance(data, Mapping):
         raise wrong_type("data", "a mapping", data)
-    return pack(dict(data) if data is not None else {})
+    return dict(data) if data is not None else {}
+
+
+def packed_data(data: Mapping[str, Any] | None) -> bytes:
+    """The MessagePack of an event's data."""
+    return pack(checked_data(data))
 
 
 def native_durability(value: EventDurability | None) -> _native.EventDurability | None:

@@ -24,7 +24,7 @@ _LEVELS = {
     _native.LogLevel.ERROR: logging.ERROR,
 }
 
-_level_in_force: int | None = None
+level_in_force: int | None = None
 
 
 class _Sink(_native.LogSink):
@@ -55,9 +55,9 @@ class _Sink(_native.LogSink):
 
 def install() -> None:
     """Begins to hand records to the logger."""
-    global _level_in_force
-    _level_in_force = logger.getEffectiveLevel()
-    _native.set_log_sink(_native_level(_level_in_force), _Sink())
+    global level_in_force
+    level_in_force = logger.getEffectiveLevel()
+    _native.set_log_sink(_native_level(level_in_force), _Sink())
 
 
 def follow_level() -> None:
@@ -66,10 +66,10 @@ def follow_level() -> None:
     Python tells nobody when a level changes, so each operation of a client looks. Records that
     the logger does not want are never made, which costs least.
     """
-    global _level_in_force
+    global level_in_force
     level = logger.getEffectiveLevel()
-    if _level_in_force is not None and level != _level_in_force:
-        _level_in_force = level
+    if level_in_force is not None and level != level_in_force:
+        level_in_force = level
         _native.set_log_level(_native_level(level))
 
 

@@ -1,7 +1,7 @@
 """The process around the library: its start, forks, and the end of the interpreter.
 
-Every asynchronous operation of the library goes through `drive`, which keeps two promises that
-the generated code cannot:
+Every asynchronous operation of the generated module goes through `drive`, which keeps two promises
+that the generated code cannot; calls, which go another way (`_plane`), keep them by themselves:
 
 - In a child that `os.fork` made, where the library's threads do not exist, operations fail with
   `ForkedError` instead of waiting for ever.
@@ -17,6 +17,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 import types
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -123,6 +124,30 @@ def call(operation: Callable[[], _Result]) -> _Result:
         return operation()
     except _native.Failure.Failed as failure:
         raise from_details(failure.details) from None
+
+
+def check_end() -> None:
+    """As `check`, but cheap, since it does not look for forks.
+
+    Raises:
+        ClientShutDown: the interpreter is ending.
+    """
+    if _ended:
+        check()
+
+
+def check_waiting() -> None:
+    """As `check`, for a thread that waits for an answer: at the interpreter's end, it waits on.
+
+    That is what becomes of any daemon thread then. An error would be of no use but to be printed.
+
+    Raises:
+        ForkedError: the library was started in a parent of this process.
+    """
+    if _ended and _started_in == os.getpid():
+        while True:
+            time.sleep(_END_SECONDS)
+    check()
 
 
 def refusal() -> SkylineError | None:
