@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from harness import Install, Server
+
+try:
+    import uvloop
+except ImportError:
+    # It is not to be had for this system or this Python.
+    uvloop = None  # type: ignore[assignment]
+
+
+# These run under each event loop that there is.
+UNDER_EACH_LOOP = {"test_scenarios", "test_calls", "test_many", "test_client"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The event loops to run a test under."""
+    loops = {"asyncio": asyncio.new_event_loop}
+    if uvloop is not None and item.path.stem in UNDER_EACH_LOOP:
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
 
 
 @pytest.fixture(scope="session")
