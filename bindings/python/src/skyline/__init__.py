@@ -129,10 +129,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    # Few programs need these, and none at its start.
-    if name in {"Update", "UpdateProgress"}:
-        from skyline import _update
+# A type checker would take it for any name.
+if not TYPE_CHECKING:
 
-        return getattr(_update, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        # Few programs need these, and none at its start.
+        if name in {"Update", "UpdateProgress"}:
+            from skyline import _update
+
+            return getattr(_update, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
