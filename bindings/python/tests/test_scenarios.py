@@ -185,24 +185,6 @@ async def test_many_concurrent_calls_get_their_own_answers(install: Install) -> 
     assert answers == [{"number": number} for number in range(500)]
 
 
-async def test_many_calls_in_one_batch_get_their_own_answers(install: Install) -> None:
-    requests = [
-        ("no-such-method", None) if number % 100 == 7 else ("test.echo", {"number": number})
-        for number in range(500)
-    ]
-    async with install.client() as client:
-        answers = await client.call_many(requests, return_exceptions=True)
-        with pytest.raises(skyline.UnknownMethod):
-            await client.call_many(requests)
-        assert await client.call_many(requests[:7]) == [{"number": n} for n in range(7)]
-    for number, answer in enumerate(answers):
-        if number % 100 == 7:
-            assert isinstance(answer, skyline.UnknownMethod)
-        else:
-            assert answer == {"number": number}
-    assert len(answers) == 500
-
-
 async def test_a_large_payload_goes_both_ways(install: Install) -> None:
     payload = bytes(range(256)) * (3 * MIB // 256)
     async with install.client() as client:
