@@ -130,7 +130,7 @@ class PicowsClient(picows.WSListener):
         else:
             self._hello.set_result(message)
 
-    def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
+    def on_ws_disconnected(self, _transport: picows.WSTransport) -> None:
         error = ConnectionError("the server hung up")
         if not self._hello.done():
             self._hello.set_exception(error)
