@@ -16,7 +16,7 @@ READY_SECONDS = 20
 STOP_SECONDS = 20
 
 # What keeps strangers from wearing a server out would be what is measured.
-UNLIMITED = [
+UNLIMITED: list[str] = [
     *("--call-rate-per-address", "off"),
     *("--call-rate-per-license", "off"),
     *("--connection-rate-per-address", "off"),
@@ -77,16 +77,9 @@ class Deployment:
         identity = self.folder / "identity.key"
         self.identity_key = self._run("keygen", identity)
         self._admin("product", "set", "telepower")
-        command: list[str | Path] = [
-            self._binary,
-            "serve",
-            *("--database", self._database),
-            *("--identity-key", identity),
-            *("--listen", "127.0.0.1:0"),
-            "--test-hooks",
-            *UNLIMITED,
-        ]
-        self._process = Process(command, log)
+        paths = ["--database", str(self._database), "--identity-key", str(identity)]
+        options = ["--listen", "127.0.0.1:0", "--test-hooks", *UNLIMITED]
+        self._process = Process([str(self._binary), "serve", *paths, *options], log)
         self.url = self._process.url
 
     @property
@@ -95,12 +88,12 @@ class Deployment:
 
     def _run(self, *arguments: str | Path) -> str:
         output = subprocess.run(
-            [self._binary, *arguments], check=True, stdout=subprocess.PIPE, text=True
+            [str(self._binary), *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True
         )
         return output.stdout.strip()
 
     def _admin(self, *arguments: str) -> str:
-        return self._run(*arguments, "--database", self._database)
+        return self._run(*arguments, "--database", str(self._database))
 
     def environment(self) -> dict[str, str]:
         """What a worker needs to connect: a license that nobody used, a state folder of its own."""
@@ -137,7 +130,7 @@ class Servers:
             return dict(os.environ) | self._deployment.environment()
         flush = endpoint.removeprefix("raw-")
         if flush not in self._raw:
-            command = [self._release / "raw-echo", "server", "--flush", flush]
+            command = [str(self._release / "raw-echo"), "server", "--flush", flush]
             self._raw[flush] = Process(command, self._log)
         return dict(os.environ) | {"SKYLINE_URL": self._raw[flush].url}
 
