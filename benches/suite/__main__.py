@@ -115,7 +115,7 @@ def measure(options: argparse.Namespace) -> Run:
         for number, (load, workers) in enumerate(loads.items(), 1):
             print(f"bench: {number} of {len(loads)}: {load}", file=sys.stderr)
             runner.measure(load, workers, rounds)
-    has_size = options.library and wanted("stripped library, MB", options.only)
+    has_size = options.library and wanted("size of the stripped library", options.only)
     size = stripped_size(options.library) if has_size else None
     return Run(facts, rounds, timing.measured, runner.series, size)
 

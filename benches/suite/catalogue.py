@@ -94,7 +94,7 @@ class Absolute:
 
     @property
     def name(self) -> str:
-        return f"{self.title}, {self.unit}"
+        return self.title
 
     def value(self, sample: Sample) -> float:
         return float(sample[self.key]) / float(sample[self.per] if self.per else 1) * self.scale

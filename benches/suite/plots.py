@@ -33,7 +33,9 @@ matplotlib.rcParams.update(
 def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
-    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(
+        path, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None}
+    )
     pyplot.close(figure)
     # matplotlib leaves spaces at the ends of lines.
     lines = path.read_text().splitlines()
@@ -51,7 +53,9 @@ def budgets(results: Sequence[Result], path: Path) -> None:
         axes.plot([spread.median], [place], "o", color=color, markersize=5)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
-    axes.set_yticks(range(len(drawn)), [result.name for result, _ in reversed(drawn)])
+    axes.set_yticks(
+        range(len(drawn)), [result.name.replace("`", "") for result, _ in reversed(drawn)]
+    )
     ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
     axes.minorticks_off()
@@ -81,27 +85,29 @@ def rates(
     """Calls per second of every worker, one panel a load."""
     figure, panels = pyplot.subplots(1, len(loads), figsize=(3.2 * len(loads), 3.6), squeeze=False)
     for number, (axes, load) in enumerate(zip(panels[0], loads, strict=True)):
-        _bars(axes, series, ours, workers, load)
+        _panel(axes, series, ours, workers, load)
         if number:
             axes.set_yticklabels([])
     _save(figure, path)
 
 
-def _bars(
+def _panel(
     axes: Axes, series: AllSeries, ours: Sequence[Worker], workers: Sequence[Worker], load: Load
 ) -> None:
     axes.set_title(str(load), fontsize=9)
     axes.set_yticks(range(len(workers)), [worker.name for worker in reversed(workers)])
     axes.set_ylim(-0.6, len(workers) - 0.4)
+    # A raw echo makes a hundred times the calls of a script.
+    axes.set_xscale("log")
     axes.set_xlabel("1 000 calls/s")
     for place, worker in enumerate(reversed(workers)):
         spread = calls_per_second(series, worker, load)
         if spread is None:
             continue
         low, median, high = spread.low / 1e3, spread.median / 1e3, spread.high / 1e3
-        error = [[median - low], [high - median]]
         color = OURS if worker in ours else THEIRS
-        axes.barh(place, median, xerr=error, color=color, ecolor="#444c56", height=0.7)
+        axes.plot([low, high], [place, place], color=color, linewidth=2)
+        axes.plot([median], [place], "o", color=color, markersize=5)
 
 
 def throughput(

@@ -38,7 +38,7 @@ class Run:
         ]
         if self.library_bytes is not None:
             megabytes = self.library_bytes / 1e6
-            lines.append(single("stripped library, MB", megabytes, LIBRARY_SIZE, "MB"))
+            lines.append(single("size of the stripped library", megabytes, LIBRARY_SIZE, "MB"))
         return lines
 
     def failures(self) -> list[str]:
