@@ -49,6 +49,8 @@ class Worker:
     needs: tuple[str, ...] = ()
     # A server of its own, whose memory and time nobody else has used.
     fresh_server: bool = False
+    # Connections at a time that each need a license of their own.
+    licenses: int = 1
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,15 @@ SWIFT = _foreign("Swift", "scripts/swift-bench")
 SWIFT_PLAIN = _foreign("plain Swift", "scripts/swift-bench", "--plain")
 
 STARTUP = Worker("startup", ("{python}/python", "benches/python/startup.py"))
-HANDSHAKES = Worker("handshakes", _rust("handshakes"), fresh_server=True)
-IDLE = Worker("idle connections", _rust("idle-connections"), fresh_server=True)
+HANDSHAKES = Worker("handshakes", _rust("handshakes"), fresh_server=True, licenses=64)
+IDLE = Worker(
+    "idle connections",
+    _rust("idle-connections"),
+    # Until the server has given back what the logins took.
+    environment=(("BENCH_CONNECTIONS", "10000"), ("BENCH_SECONDS", "5")),
+    fresh_server=True,
+    licenses=64,
+)
 
 PAYLOADS = (64, KIB, 64 * KIB, MIB)
 CALLERS = (1, 64, 1000)
@@ -209,7 +218,7 @@ ABSOLUTES = (
         per="server_cpu_seconds",
     ),
     Absolute(
-        "server's memory per idle connection",
+        "server's memory per idle connection, 10 000 of them",
         IDLE,
         "bytes_per_connection",
         "KiB",

@@ -105,12 +105,14 @@ class Runner:
             return
         deployment = self._servers.fresh() if worker.fresh_server else None
         try:
-            environment = (
-                dict(os.environ) | deployment.environment()
+            access = (
+                deployment.environment(worker.licenses)
                 if deployment
-                else self._servers.environment(worker.endpoint)
+                else self._servers.environment(worker)
             )
-            environment |= {
+            environment = {
+                **os.environ,
+                **access,
                 "BENCH_CALLERS": str(load.callers),
                 "BENCH_PAYLOAD_BYTES": str(load.payload_bytes),
                 "BENCH_WARMUP_SECONDS": str(self._timing.warmup),

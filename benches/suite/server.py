@@ -1,6 +1,5 @@
 """The servers that workers connect to, each a real process on the measured core."""
 
-import os
 import select
 import subprocess
 import tempfile
@@ -8,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from suite.catalogue import Endpoint
+from suite.catalogue import Worker
 
 CORE = "0"
 """Client and server share one core: see benches/performance.md for why."""
@@ -95,19 +94,22 @@ class Deployment:
     def _admin(self, *arguments: str) -> str:
         return self._run(*arguments, "--database", str(self._database))
 
-    def environment(self) -> dict[str, str]:
-        """What a worker needs to connect: a license that nobody used, a state folder of its own."""
-        plan = "telepower.licensePlan.release.monthly"
-        self._licenses += 1
+    def environment(self, licenses: int) -> dict[str, str]:
+        """What a worker needs to connect: licenses that nobody used, a state folder of its own."""
+        keys = [self._issue_license() for _ in range(licenses)]
         return {
             "SKYLINE_URL": self.url,
             "SKYLINE_IDENTITY_KEY": self.identity_key,
-            "SKYLINE_LICENSE_KEY": self._admin(
-                "license", "issue", "--product", "telepower", "--plan", plan
-            ),
+            "SKYLINE_LICENSE_KEY": keys[0],
             "SKYLINE_STATE_FOLDER": str(self.folder / f"state-{self._licenses}"),
             "SKYLINE_SERVER_PID": str(self._process.pid),
+            **({"BENCH_LICENSE_KEYS": ",".join(keys)} if licenses > 1 else {}),
         }
+
+    def _issue_license(self) -> str:
+        self._licenses += 1
+        plan = "telepower.licensePlan.release.monthly"
+        return self._admin("license", "issue", "--product", "telepower", "--plan", plan)
 
     def stop(self) -> None:
         self._process.stop()
@@ -123,16 +125,16 @@ class Servers:
         self._deployment: Deployment | None = None
         self._raw: dict[str, Process] = {}
 
-    def environment(self, endpoint: Endpoint) -> dict[str, str]:
-        """The environment of a worker that connects there."""
-        if endpoint == "skyline":
+    def environment(self, worker: Worker) -> dict[str, str]:
+        """The environment of a worker that shares a server with others."""
+        if worker.endpoint == "skyline":
             self._deployment = self._deployment or self.fresh()
-            return dict(os.environ) | self._deployment.environment()
-        flush = endpoint.removeprefix("raw-")
+            return self._deployment.environment(worker.licenses)
+        flush = worker.endpoint.removeprefix("raw-")
         if flush not in self._raw:
             command = [str(self._release / "raw-echo"), "server", "--flush", flush]
             self._raw[flush] = Process(command, self._log)
-        return dict(os.environ) | {"SKYLINE_URL": self._raw[flush].url}
+        return {"SKYLINE_URL": self._raw[flush].url}
 
     def fresh(self) -> Deployment:
         """A deployment that is the caller's to stop."""
