@@ -49,8 +49,8 @@ def compare(counts: dict[str, int], baseline: dict[str, int]) -> list[str]:
     problems = [f"{name}: it is not in the baseline" for name in counts.keys() - baseline.keys()]
     problems += [f"{name}: it is not measured any more" for name in baseline.keys() - counts.keys()]
     for name in counts.keys() & baseline.keys():
-        change = counts[name] / baseline[name] - 1
-        if change > TOLERANCE:
+        if counts[name] > baseline[name] * (1 + TOLERANCE):
+            change = counts[name] / baseline[name] - 1
             numbers = f"{counts[name]} instructions, {baseline[name]} in the baseline"
             problems.append(f"{name}: {numbers}: {change:+.1%}, more than {TOLERANCE:.0%} allow")
     return sorted(problems)
