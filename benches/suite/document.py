@@ -38,6 +38,7 @@ def write(run: Run, template: Path, page: Path) -> None:
     plots.throughput(run.series, LINES, PAYLOADS, folder / "payloads.svg")
     plots.latencies(run.series, [w for w in LINES if w is not RAW], PACED, folder / "latency.svg")
     parts = {
+        "command": run.machine["command"],
         "machine": tables.markdown(("fact", "of this run"), run.machine.items()),
         "rounds": str(run.rounds),
         "seconds": f"{run.seconds:g}",
