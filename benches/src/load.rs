@@ -103,11 +103,8 @@ where
                 };
                 call().await?;
                 if counts {
-                    let nanoseconds = u64::try_from(at.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                    histogram
-                        .lock()
-                        .expect("no caller panics")
-                        .saturating_record(nanoseconds);
+                    let mut histogram = histogram.lock().expect("no caller panics");
+                    Latency::record(&mut histogram, at.elapsed());
                 }
             }
         });

@@ -49,6 +49,13 @@ impl Latency {
         Histogram::new(3).expect("three digits are in bounds")
     }
 
+    pub(crate) fn record(histogram: &mut Histogram<u64>, took: Duration) {
+        let nanoseconds = u64::try_from(took.as_nanos()).expect("no call takes centuries");
+        histogram
+            .record(nanoseconds)
+            .expect("the histogram grows with what it is given");
+    }
+
     pub(crate) fn of(histogram: &Histogram<u64>) -> Self {
         let at = |quantile| microseconds(histogram.value_at_quantile(quantile));
         Self {
@@ -63,4 +70,27 @@ impl Latency {
 
 fn microseconds(nanoseconds: u64) -> f64 {
     Duration::from_nanos(nanoseconds).as_secs_f64() * 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_those_of_what_was_recorded() {
+        let mut histogram = Latency::histogram();
+        for microseconds in 1..=1000 {
+            Latency::record(&mut histogram, Duration::from_micros(microseconds));
+        }
+        let latency = Latency::of(&histogram);
+        for (found, expected) in [
+            (latency.p50, 500.0),
+            (latency.p90, 900.0),
+            (latency.p99, 990.0),
+            (latency.p999, 999.0),
+            (latency.max, 1000.0),
+        ] {
+            assert!((found / expected - 1.0).abs() < 0.002, "{found}");
+        }
+    }
 }
