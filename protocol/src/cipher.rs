@@ -1,19 +1,27 @@
 //! The session key and the packets under it (docs/protocol.md, section 3).
+//!
+//! The cipher itself is one of two, chosen by the feature `ring`.
+
+#[cfg(feature = "ring")]
+mod ring;
+#[cfg(not(feature = "ring"))]
+mod rust_crypto;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aes_gcm::aead::AeadInOut;
-use aes_gcm::{Aes256Gcm, KeyInit, Nonce, Tag};
 use bytes::BytesMut;
 use rand::Rng;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+#[cfg(feature = "ring")]
+use self::ring::Aead;
+#[cfg(not(feature = "ring"))]
+use self::rust_crypto::Aead;
 use crate::limits::{
-    MAX_PACKETS_PER_KEY, PACKET_NONCE_BYTES, PACKET_OVERHEAD_BYTES, PACKET_TAG_BYTES,
-    SESSION_KEY_BYTES,
+    MAX_PACKETS_PER_KEY, PACKET_NONCE_BYTES, PACKET_OVERHEAD_BYTES, SESSION_KEY_BYTES,
 };
 use crate::packet::{PacketError, Request, Response};
 
@@ -38,7 +46,7 @@ impl SessionKey {
     /// for one key would start the count again: do so in tests only.
     pub fn cipher(&self) -> (Sealer, Opener) {
         let key = Arc::new(CountedKey {
-            cipher: Aes256Gcm::new((&*self.0).into()),
+            cipher: Aead::new(&self.0),
             packets: AtomicU64::new(0),
         });
         (Sealer(Arc::clone(&key)), Opener(key))
@@ -51,9 +59,9 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// A key schedule, wiped when the last half of the cipher goes, and how often it was used.
+/// A key schedule, dropped with the last half of the cipher, and how often it was used.
 struct CountedKey {
-    cipher: Aes256Gcm,
+    cipher: Aead,
     packets: AtomicU64,
 }
 
@@ -168,10 +176,7 @@ impl Sealer {
         out.extend_from_slice(&nonce);
         let sealed = write(out).ok().and_then(|()| {
             let plaintext = &mut out[start + PACKET_NONCE_BYTES..];
-            self.0
-                .cipher
-                .encrypt_inout_detached(&Nonce::from(nonce), &[], plaintext.into())
-                .ok()
+            self.0.cipher.seal(nonce, plaintext)
         });
         match sealed {
             Some(tag) => {
@@ -216,19 +221,7 @@ impl Opener {
         let (nonce, rest) = message
             .split_first_chunk_mut::<PACKET_NONCE_BYTES>()
             .ok_or(OpenError::TooShort)?;
-        let (text, tag) = rest
-            .split_last_chunk_mut::<PACKET_TAG_BYTES>()
-            .ok_or(OpenError::TooShort)?;
-        self.0
-            .cipher
-            .decrypt_inout_detached(
-                &Nonce::from(*nonce),
-                &[],
-                (&mut *text).into(),
-                &Tag::from(*tag),
-            )
-            .map_err(|_| OpenError::Forged)?;
-        Ok(text)
+        self.0.cipher.open(*nonce, rest).ok_or(OpenError::Forged)
     }
 
     /// How many packets the key has protected, both directions together.
