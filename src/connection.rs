@@ -2,9 +2,9 @@
 //! flight.
 //!
 //! Callers hand requests over a bounded queue. One task numbers them, seals them and writes them,
-//! flushing once for all that are queued, and reads the answers. Its reading and its writing are
-//! two futures that progress independently: a peer that writes before it reads cannot make them
-//! wait for each other.
+//! flushing once for all that are queued, and reads the answers; a request that has the connection
+//! for itself is written by its caller. Reading and writing are two futures that progress
+//! independently: a peer that writes before it reads cannot make them wait for each other.
 
 mod reading;
 mod writing;
@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, SplitSink};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use skyline_protocol::SessionToken;
 use skyline_protocol::cipher::SessionKey;
 use skyline_protocol::sequence::InFlight;
@@ -23,6 +25,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, SetOnce, mpsc, oneshot};
 use tokio_tungstenite::tungstenite::Message;
 
+use self::writing::Writer;
 use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::transport::{Activity, Socket};
@@ -46,6 +49,10 @@ const IDLE_STEP: Duration = Duration::from_millis(20);
 
 /// How long the closing frame may take to leave. The peer needs it for nothing but its logs.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// The largest payload that is written on its caller's thread: to seal so much takes about as long
+/// as to wake another thread, and a host's event loop does not notice it.
+pub(crate) const AT_ONCE_BYTES: usize = 16 << 10;
 
 /// How a connection ended.
 #[derive(Debug, Clone)]
@@ -118,8 +125,8 @@ struct Shared {
     /// The key is nearly used up: no new request goes over this connection.
     spent: SetOnce<()>,
     activity: Arc<Activity>,
-    /// Asks the writer for a ping.
-    ping: Notify,
+    /// Taken away when the connection ends.
+    writer: Mutex<Option<Writer>>,
     /// Asks whether the peer is still there.
     probe: Notify,
     end: SetOnce<End>,
@@ -138,39 +145,47 @@ impl Connection {
         ended: impl FnOnce(&End) -> T + Send + 'static,
     ) -> Self {
         let (requests, queue) = mpsc::channel(options.limits.calls_in_flight);
+        let activity = socket.get_ref().activity();
+        let (sealer, opener) = key.cipher();
+        let (sink, mut stream) = socket.split();
         let shared = Arc::new(Shared {
+            writer: Mutex::new(Some(Writer::new(sink, sealer))),
             in_flight: Mutex::new(InFlight::new()),
             token: Mutex::new(None),
             spent: SetOnce::new(),
-            activity: socket.get_ref().activity(),
-            ping: Notify::new(),
+            activity,
             probe: Notify::new(),
             end: SetOnce::new(),
             options,
         });
-        let (sealer, opener) = key.cipher();
         let task = shared.clone();
         Handle::current().spawn(async move {
-            let mut queue = queue;
-            let (mut sink, mut stream) = socket.split();
-            let end = tokio::select! {
-               biased;
-                end = stop => end,
-                end = reading::read_all(&mut stream, opener, &task) => end,
-                end = writing::write_all(&mut sink, &mut queue, sealer, &task) => end,
-                end = watch_silence(&task) => end,
+            let mut ending = Ending {
+                shared: task,
+                queue,
             };
+            let Ending {
+                shared: task,
+                queue,
+            } = &mut ending;
+            let end = first(&mut [
+                stop.boxed(),
+                reading::read_all(&mut stream, opener, task).boxed(),
+                writing::write_all(queue, task).boxed(),
+                watch_silence(task).boxed(),
+            ])
+            .await;
             tracing::debug!(?end, "connection ended");
             let open = ended(&end);
-            task.finish(&mut queue, &end);
+            let sink = task.finish(queue, &end);
             // A breach closes at once, without a word.
-            if matches!(end, End::Closed) {
+            if let (End::Closed, Some(mut sink)) = (&end, sink) {
                 let close = async {
                     let _ = sink.send(Message::Close(None)).await;
                 };
                 let _ = tokio::time::timeout(CLOSE_DEADLINE, close).await;
             }
-            drop((sink, stream));
+            drop(stream);
             drop(open);
             // A caller may have had its place in the queue when it closed, and still fills it.
             while let Some(outgoing) = queue.recv().await {
@@ -183,7 +198,26 @@ impl Connection {
     /// Hands a request over, waiting while the queue is full. Its answer comes by
     /// `outgoing.answer`. `false`: the connection has ended, and the request was not written.
     pub(crate) async fn send(&self, outgoing: Outgoing) -> bool {
-        self.requests.send(outgoing).await.is_ok()
+        match self.write_at_once(outgoing) {
+            Ok(()) => true,
+            Err(outgoing) => self.requests.send(outgoing).await.is_ok(),
+        }
+    }
+
+    /// Writes a request that has the connection for itself; gives it back otherwise. Several are
+    /// better off in the queue: they leave by one flush.
+    fn write_at_once(&self, outgoing: Outgoing) -> Result<(), Outgoing> {
+        let size = outgoing.payload.as_ref().map_or(0, Bytes::len);
+        let alone = size <= AT_ONCE_BYTES
+            && self.requests.capacity() == self.requests.max_capacity()
+            && self.shared.in_flight().is_empty();
+        if !alone {
+            return Err(outgoing);
+        }
+        match self.shared.writer.try_lock().as_deref_mut() {
+            Ok(Some(writer)) => writer.write_at_once(outgoing, &self.shared),
+            _ => Err(outgoing),
+        }
     }
 
     /// Gives the token that every request from now on carries.
@@ -236,6 +270,27 @@ impl Connection {
     }
 }
 
+/// The task's hold on what callers wait for. The end of the application's runtime drops the task
+/// where it stands: nobody must wait for it then.
+struct Ending {
+    shared: Arc<Shared>,
+    queue: mpsc::Receiver<Outgoing>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.shared.finish(&mut self.queue, &End::Closed);
+    }
+}
+
+/// Resolves with the first of `futures`. Each is polled only when it was woken itself: a call wakes
+/// the writer, its answer the reader, and neither need look at the others' timers and locks.
+async fn first(futures: &mut [BoxFuture<'_, End>]) -> End {
+    let mut futures: FuturesUnordered<_> = futures.iter_mut().collect();
+    // There is one at least.
+    futures.next().await.unwrap_or(End::Closed)
+}
+
 /// Whether somebody still waits for the answer: nobody does for that of a cancelled call.
 fn is_awaited(answer: &oneshot::Sender<Answer>) -> bool {
     !answer.is_closed()
@@ -247,6 +302,18 @@ impl Shared {
         self.in_flight
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+        // Nothing panics while it is held.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a ping written, to which a living peer answers.
+    fn ask_for_ping(&self) {
+        if let Some(writer) = &mut *self.writer() {
+            writer.ask_for_ping();
+        }
     }
 
     fn token(&self) -> MutexGuard<'_, Option<SessionToken>> {
@@ -261,11 +328,18 @@ impl Shared {
         }
     }
 
-    /// Wipes the token and answers everybody who waits.
-    fn finish(&self, queue: &mut mpsc::Receiver<Outgoing>, end: &End) {
+    /// Wipes the token and answers everybody who waits; gives the half of the socket that is
+    /// written to.
+    fn finish(
+        &self,
+        queue: &mut mpsc::Receiver<Outgoing>,
+        end: &End,
+    ) -> Option<SplitSink<Socket, Message>> {
         // Set first: whoever comes later, with a token or a request, reads it.
         let _ = self.end.set(end.clone());
         self.token().take();
+        // From here on no caller puts a call in flight.
+        let writer = self.writer().take();
         queue.close();
         for waiting in self.in_flight().drain() {
             let _ = waiting.send(Answer::Failed(end.error(true)));
@@ -273,6 +347,7 @@ impl Shared {
         while let Ok(outgoing) = queue.try_recv() {
             self.decline(outgoing, end);
         }
+        writer.map(Writer::into_sink)
     }
 
     /// Answers a request that was not written.
@@ -325,7 +400,7 @@ async fn watch_long_silence(shared: &Shared) -> End {
             return silent(silence);
         }
         if silence >= PING_INTERVAL {
-            shared.ping.notify_one();
+            shared.ask_for_ping();
             tokio::time::sleep(PING_INTERVAL.min(SILENCE_LIMIT - silence)).await;
         } else {
             tokio::time::sleep(PING_INTERVAL - silence).await;
@@ -343,7 +418,7 @@ async fn watch_doubts(shared: &Shared) -> End {
             () = shared.options.wall.slept() => {}
         }
         let signs = shared.activity.signs();
-        shared.ping.notify_one();
+        shared.ask_for_ping();
         tokio::time::sleep(PROBE_DEADLINE).await;
         if shared.activity.signs() == signs {
             return silent(shared.activity.silence());

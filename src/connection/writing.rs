@@ -1,13 +1,21 @@
 //! The writing half: numbers the requests, seals them, and flushes once for all that are queued.
+//!
+//! The connection's task writes what is queued. A request that finds nothing queued and nothing in
+//! flight is written by its caller at once ([`Writer::write_at_once`]): to wake the task for it
+//! would cost a thread switch, and there is nothing that it could be flushed together with. Where
+//! calls come in crowds, the first of the next crowd waits for the others.
 
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
-use futures_util::SinkExt;
+use futures_util::Sink;
 use futures_util::stream::SplitSink;
 use skyline_protocol::cipher::Sealer;
 use skyline_protocol::packet::{Payload, Request};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 
 use super::{Answer, End, Outgoing, Shared};
@@ -22,72 +30,194 @@ const FLUSH_BYTES: usize = 256 << 10;
 /// gone, and each costs memory until it does.
 const MAX_UNANSWERED: usize = 1 << 16;
 
-/// Writes until the queue closes.
-pub(super) async fn write_all(
-    sink: &mut SplitSink<Socket, Message>,
-    queue: &mut mpsc::Receiver<Outgoing>,
-    mut sealer: Sealer,
-    shared: &Shared,
-) -> End {
-    let mut buffer = BytesMut::new();
-    loop {
-        let next = tokio::select! {
-            biased;
-            next = queue.recv() => next,
-            () = shared.ping.notified() => {
-                if let Err(error) = sink.send(Message::Ping(Bytes::new())).await {
-                    return lost(&error);
-                }
-                continue;
+/// The half of the socket that is written to, and what a request needs on its way there.
+pub(super) struct Writer {
+    sink: SplitSink<Socket, Message>,
+    sealer: Sealer,
+    buffer: BytesMut,
+    /// Bytes that were handed to the socket since it was last flushed.
+    unflushed: usize,
+    /// What they keep among the bytes in flight.
+    rooms: Vec<OwnedSemaphorePermit>,
+    /// The task found several requests in the queue when it last wrote.
+    crowded: bool,
+    /// Somebody has asked for a ping.
+    ping: bool,
+    /// Wakes the connection's task to go on with the writing.
+    task: Waker,
+    /// How a caller's writing failed; the task ends the connection then.
+    failed: Option<End>,
+}
+
+impl Writer {
+    pub(super) fn new(sink: SplitSink<Socket, Message>, sealer: Sealer) -> Self {
+        Self {
+            sink,
+            sealer,
+            buffer: BytesMut::new(),
+            unflushed: 0,
+            rooms: Vec::new(),
+            crowded: false,
+            ping: false,
+            task: Waker::noop().clone(),
+            failed: None,
+        }
+    }
+
+    /// The socket's half, for its last message.
+    pub(super) fn into_sink(self) -> SplitSink<Socket, Message> {
+        self.sink
+    }
+
+    /// Has a ping written.
+    pub(super) fn ask_for_ping(&mut self) {
+        self.ping = true;
+        self.task.wake_by_ref();
+    }
+
+    /// Writes a request on its caller's thread, or gives it back where something waits already.
+    /// What the socket does not take at once is left to the connection's task.
+    pub(super) fn write_at_once(
+        &mut self,
+        outgoing: Outgoing,
+        shared: &Shared,
+    ) -> Result<(), Outgoing> {
+        // From here on the socket wakes the task, whoever polls it.
+        let task = self.task.clone();
+        let mut context = Context::from_waker(&task);
+        if self.failed.is_some() || self.unflushed > 0 || self.crowded {
+            return Err(outgoing);
+        }
+        if !matches!(self.poll_ready(&mut context), Poll::Ready(Ok(()))) {
+            return Err(outgoing);
+        }
+        let written = self.write(outgoing, unix_seconds(), shared);
+        match written.and_then(|()| match self.poll_flush(&mut context) {
+            Poll::Ready(flushed) => flushed,
+            Poll::Pending => Ok(()),
+        }) {
+            Ok(()) => {}
+            Err(end) => {
+                self.failed = Some(end);
+                task.wake();
             }
-        };
-        // Every handle of the connection is gone.
-        let Some(first) = next else {
-            return End::Closed;
-        };
-        if let Err(end) = write_queued(first, sink, queue, &mut sealer, &mut buffer, shared).await {
-            return end;
         }
+        Ok(())
+    }
+
+    /// Writes until the queue closes.
+    fn poll_queue(
+        &mut self,
+        queue: &mut mpsc::Receiver<Outgoing>,
+        shared: &Shared,
+        context: &mut Context<'_>,
+    ) -> Poll<End> {
+        match self.poll_write(queue, shared, context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(end) | Err(end)) => Poll::Ready(end),
+        }
+    }
+
+    fn poll_write(
+        &mut self,
+        queue: &mut mpsc::Receiver<Outgoing>,
+        shared: &Shared,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<End, End>> {
+        if !self.task.will_wake(context.waker()) {
+            self.task = context.waker().clone();
+        }
+        if let Some(end) = self.failed.take() {
+            return Poll::Ready(Err(end));
+        }
+        let now = unix_seconds();
+        let mut requests = 0;
+        loop {
+            if self.unflushed >= FLUSH_BYTES {
+                ready!(self.poll_flush(context))?;
+                // A large packet's memory is not kept for the small ones that mostly follow.
+                self.buffer = BytesMut::new();
+            }
+            ready!(self.poll_ready(context))?;
+            match queue.poll_recv(context) {
+                Poll::Ready(Some(outgoing)) => {
+                    self.write(outgoing, now, shared)?;
+                    requests += 1;
+                    self.crowded = requests > 1;
+                }
+                // Every handle of the connection is gone.
+                Poll::Ready(None) => {
+                    ready!(self.poll_flush(context))?;
+                    return Poll::Ready(Ok(End::Closed));
+                }
+                Poll::Pending if self.ping => {
+                    self.ping = false;
+                    self.hand_over(Message::Ping(Bytes::new()))?;
+                }
+                Poll::Pending => {
+                    if self.unflushed > 0 {
+                        ready!(self.poll_flush(context))?;
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Numbers, seals and hands over a request, made `now` unless it says otherwise.
+    fn write(&mut self, mut outgoing: Outgoing, now: i64, shared: &Shared) -> Result<(), End> {
+        let room = outgoing.room.take();
+        if seal(outgoing, now, &mut self.sealer, &mut self.buffer, shared)? {
+            self.rooms.extend(room);
+            let packet = self.buffer.split().freeze();
+            self.hand_over(Message::Binary(packet))?;
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, message: Message) -> Result<(), End> {
+        // A ping has no bytes, and is to be flushed all the same.
+        self.unflushed += message.len().max(1);
+        Pin::new(&mut self.sink)
+            .start_send(message)
+            .map_err(|error| lost(&error))
+    }
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
+        Pin::new(&mut self.sink)
+            .poll_ready(context)
+            .map_err(|error| lost(&error))
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
+        let flushed = ready!(Pin::new(&mut self.sink).poll_flush(context));
+        self.unflushed = 0;
+        self.rooms.clear();
+        Poll::Ready(flushed.map_err(|error| lost(&error)))
     }
 }
 
-/// Writes `first` and what is queued behind it, then flushes.
-async fn write_queued(
-    first: Outgoing,
-    sink: &mut SplitSink<Socket, Message>,
-    queue: &mut mpsc::Receiver<Outgoing>,
-    sealer: &mut Sealer,
-    buffer: &mut BytesMut,
-    shared: &Shared,
-) -> Result<(), End> {
-    let mut rooms = Vec::new();
-    let mut written = 0;
-    let mut next = Some(first);
-    while let Some(mut outgoing) = next {
-        rooms.extend(outgoing.room.take());
-        if seal(outgoing, sealer, buffer, shared)? {
-            let packet = buffer.split().freeze();
-            written += packet.len();
-            sink.feed(Message::Binary(packet))
-                .await
-                .map_err(|error| lost(&error))?;
-        }
-        next = if written < FLUSH_BYTES {
-            queue.try_recv().ok()
-        } else {
-            None
-        };
+impl fmt::Debug for Writer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Writer")
     }
-    if written >= FLUSH_BYTES {
-        // A large packet's memory is not kept for the small ones that mostly follow.
-        *buffer = BytesMut::new();
-    }
-    sink.flush().await.map_err(|error| lost(&error))
 }
 
-/// Numbers and seals one request; `false` when it is not to be sent.
+/// Writes until the queue closes.
+pub(super) async fn write_all(queue: &mut mpsc::Receiver<Outgoing>, shared: &Shared) -> End {
+    std::future::poll_fn(|context| match &mut *shared.writer() {
+        Some(writer) => writer.poll_queue(queue, shared, context),
+        // It is taken away when the connection has ended.
+        None => Poll::Ready(End::Closed),
+    })
+    .await
+}
+
+/// Numbers and seals one request, made `now` unless it says otherwise; `false` when it is not to be
+/// sent.
 fn seal(
     outgoing: Outgoing,
+    now: i64,
     sealer: &mut Sealer,
     buffer: &mut BytesMut,
     shared: &Shared,
@@ -105,7 +235,7 @@ fn seal(
     let token = shared.token();
     let request = Request {
         seq: in_flight.next_seq(),
-        timestamp: outgoing.timestamp.unwrap_or_else(unix_seconds),
+        timestamp: outgoing.timestamp.unwrap_or(now),
         method: &outgoing.method,
         token: token.as_ref().map(|token| token.expose()),
         payload: match &outgoing.payload {

@@ -136,12 +136,15 @@ impl Lifeline {
     ///
     /// As [`Self::check`], when the client is finished before.
     pub(crate) async fn connection(&self) -> Result<Arc<Connection>> {
+        // Mostly there is one, and the list of those who wait need not be locked.
+        if let Some(connection) = self.usable() {
+            return Ok(connection);
+        }
         loop {
             let mut connected = pin!(self.connected.notified());
             // From here on no wake-up is missed.
             connected.as_mut().enable();
-            let present = self.present().clone();
-            if let Some(connection) = present.filter(|present| present.takes_requests()) {
+            if let Some(connection) = self.usable() {
                 return Ok(connection);
             }
             tokio::select! {
@@ -155,6 +158,13 @@ impl Lifeline {
                 () = connected => {}
             }
         }
+    }
+
+    /// The connection in use, if it takes requests.
+    fn usable(&self) -> Option<Arc<Connection>> {
+        let present = self.present();
+        let connection = present.as_ref()?;
+        connection.takes_requests().then(|| connection.clone())
     }
 
     fn present(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
