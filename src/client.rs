@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use skyline_protocol::methods::{self, GET_LIMITS, Limits, PayloadError, SEND_EVENT, SendEvent};
@@ -64,7 +65,8 @@ impl Client {
     /// Every kind of [`Error`] that has to do with the configuration, the connection, the
     /// handshake, the state folder, or the server's answer to the login; nothing is tried again.
     pub async fn connect(config: ClientConfig) -> Result<Self> {
-        let (session, events) = runtime::run(async move {
+        let runtime = runtime::choose(config.runtime.as_ref())?;
+        let (session, events) = runtime::run(&runtime, async move {
             let settings = Settings::new(config).await?;
             let (place, config) = (settings.event_place(), settings.config.events);
             let backoff = Backoff::new(settings.config.reconnect, rand::make_rng());
@@ -191,6 +193,41 @@ impl Client {
                 .map_err(|error| payload_error(PayloadError::Packet(error)))?;
         }
         self.session.call(method, payload, self.options).await
+    }
+
+    /// Makes many calls at once, each a method and its payload, and gives their outcomes in the order
+    /// of the calls, each with the answer or the error of its own. All of them leave by as few writes
+    /// as they fit in; how many are in flight at once stays within
+    /// [`Limits::calls_in_flight`](crate::Limits::calls_in_flight), and each may take the handle's
+    /// deadline. Dropping the future cancels those that are not over.
+    ///
+    /// # Errors
+    ///
+    /// Each outcome as that of [`Client::call`].
+    pub async fn call_many<M, P, R>(
+        &self,
+        calls: impl IntoIterator<Item = (M, P)>,
+    ) -> Vec<Result<R>>
+    where
+        M: AsRef<str>,
+        P: Serialize,
+        R: DeserializeOwned,
+    {
+        let call = async |(method, payload): (M, P)| self.call(method.as_ref(), &payload).await;
+        join_all(calls.into_iter().map(call)).await
+    }
+
+    /// As [`Client::call_many`], with payloads and answers as those of [`Client::call_raw`].
+    ///
+    /// # Errors
+    ///
+    /// Each outcome as that of [`Client::call_raw`].
+    pub async fn call_many_raw<M: AsRef<str>>(
+        &self,
+        calls: impl IntoIterator<Item = (M, Option<Bytes>)>,
+    ) -> Vec<Result<Option<Bytes>>> {
+        let call = async |(method, payload): (M, _)| self.call_raw(method.as_ref(), payload).await;
+        join_all(calls.into_iter().map(call)).await
     }
 
     /// The states of the connection, from the present one on. Each stream is read on its own.

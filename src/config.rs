@@ -71,6 +71,7 @@ const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// | `allow_plaintext` | no |
 /// | `key_derivation` | no salt, empty info |
 /// | `inline_payloads` | no |
+/// | `runtime` | the library's own, on a thread of its own |
 ///
 /// ```
 /// # fn main() -> skyline::Result<()> {
@@ -133,6 +134,14 @@ pub struct ClientConfig {
     pub key_derivation: KeyDerivation,
     /// Whether payloads are sent inline instead of as `bin` (docs/protocol.md, section 3).
     pub inline_payloads: bool,
+    /// The tokio runtime that the client lives on. `None`: the library's own, which is there under
+    /// any executor, or none. A program that has a current-thread runtime and gives its handle
+    /// saves two thread switches in each call; calls may be awaited anywhere all the same.
+    ///
+    /// It must have I/O and time enabled, as by `enable_all`: tokio panics without. When it ends
+    /// its clients end with it: calls fail with [`Error::ShutDown`]. After a fork it is the
+    /// application that must not use it.
+    pub runtime: Option<tokio::runtime::Handle>,
 }
 
 /// How long things may take. None may be zero.
@@ -267,6 +276,7 @@ impl ClientConfig {
             allow_plaintext: false,
             key_derivation: KeyDerivation::default(),
             inline_payloads: false,
+            runtime: None,
         }
     }
 

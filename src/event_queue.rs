@@ -20,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use self::backlog::Backlog;
@@ -52,14 +53,16 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct EventQueue {
     shared: Arc<Shared>,
+    /// The runtime that its tasks live on.
+    runtime: Handle,
 }
 
 impl EventQueue {
-    /// Takes over the events that earlier clients left at `place`, and begins to deliver.
+    /// Takes over the events that earlier clients left at `place`, and begins to deliver. To be
+    /// awaited on the runtime.
     ///
     /// # Errors
     ///
-    /// [`Error::Forked`] and [`Error::ShutDown`], where the runtime is not usable;
     /// [`Error::State`] when the disk does not answer. A folder that cannot be used is a warning
     /// in the log: events are kept in memory then.
     pub(crate) async fn open(
@@ -68,7 +71,7 @@ impl EventQueue {
         delivery: impl Delivery,
         backoff: Backoff,
     ) -> Result<Self> {
-        let runtime = runtime::handle()?;
+        let runtime = Handle::current();
         let folder = place.folder.clone();
         let opening = runtime::blocking(move || Ok(Log::open(place)));
         let (log, adopted) = within(OPEN_DEADLINE, &folder, opening).await?;
@@ -82,7 +85,7 @@ impl EventQueue {
         shared.to_write.notify_one();
         runtime.spawn(writer::run(shared.clone(), log));
         runtime.spawn(delivery::run(shared.clone(), delivery, backoff));
-        Ok(Self { shared })
+        Ok(Self { shared, runtime })
     }
 
     /// Takes an event; `data` is the MessagePack of a map.
@@ -94,7 +97,7 @@ impl EventQueue {
     /// - [`Error::State`] when it has to be on disk and cannot be;
     /// - [`Error::ShutDown`] after [`Self::close`], [`Error::Forked`].
     pub(crate) async fn track(&self, name: &str, data: &[u8]) -> Result<()> {
-        runtime::handle()?;
+        runtime::check()?;
         let event = Event::new(Uuid::now_v7(), name, data)?;
         self.shared.track(event).await
     }
@@ -105,10 +108,10 @@ impl EventQueue {
     ///
     /// [`Error::DeadlineExceeded`], and what ended the client before that.
     pub(crate) async fn flush(&self, deadline: Duration) -> Result<()> {
-        let handle = runtime::handle()?;
+        runtime::check()?;
         // Only making the timer needs the runtime; any executor may poll it.
         let timer = {
-            let _runtime = handle.enter();
+            let _runtime = self.runtime.enter();
             tokio::time::sleep_until(runtime::instant_after(deadline))
         };
         tokio::select! {
@@ -133,13 +136,13 @@ impl EventQueue {
 
     async fn close_within(&self, deadline: Duration) {
         // In a forked child there is no thread that would do anything.
-        let Ok(handle) = runtime::handle() else {
+        if runtime::check().is_err() {
             return;
-        };
+        }
         self.shared.close();
         // Only making the timer needs the runtime; any executor may poll it.
         let stopped = {
-            let _runtime = handle.enter();
+            let _runtime = self.runtime.enter();
             tokio::time::timeout(deadline, self.shared.stopped.cancelled())
         };
         if stopped.await.is_err() {
@@ -197,7 +200,10 @@ mod tests {
         // No writer will ever say that it is done.
         let config = EventQueueConfig::default();
         let shared = Arc::new(Shared::new(config, Backlog::new(config)));
-        let queue = EventQueue { shared };
+        let queue = EventQueue {
+            shared,
+            runtime: Handle::current(),
+        };
         let closing = queue.close_within(short);
         tokio::time::timeout(NEVER, closing).await.unwrap();
         let late = queue.track("late", &[0x80]).await;

@@ -2,7 +2,11 @@
 //!
 //! [`Client::connect`] gives a session with the licensing server; [`ClientConfig`] holds every
 //! setting with its default, [`Error`] every way in which things can go wrong. The client runs on
-//! a thread of its own and works under any executor.
+//! a thread of its own and works under any executor, or on the application's tokio runtime
+//! ([`ClientConfig::runtime`]).
+//!
+//! The feature `ring` takes the cipher of the packets from ring instead of RustCrypto: faster, and no
+//! longer Rust alone.
 //!
 //! The protocol is described in docs/protocol.md of the repository; `skyline-protocol` implements
 //! it for both ends. The packages for Python, Kotlin and Swift stand on the module `ffi`.

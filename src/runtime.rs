@@ -2,8 +2,8 @@
 //! executor, or none.
 //!
 //! It is process-wide and never dropped: connections of all clients share one I/O thread, which
-//! measured faster than several (docs/adr/0003). Threads do not survive `fork`, so the process
-//! that started the runtime is remembered and its children get a clear error instead of a hang.
+//! measured faster than several (docs/adr/0003). Threads do not survive `fork`, so the children of the
+//! process that started the runtime get a clear error instead of a hang.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,14 +24,11 @@ use crate::error::{Error, Result};
 /// only bounds the damage of a defect: the end of a process must not hang.
 const HALT_DEADLINE: Duration = Duration::from_secs(2);
 
-struct Runtime {
-    handle: Handle,
-    /// The process whose thread runs it.
-    process: u32,
-}
-
-static RUNTIME: OnceCell<Runtime> = OnceCell::new();
+static RUNTIME: OnceCell<Handle> = OnceCell::new();
 static HALTED: AtomicBool = AtomicBool::new(false);
+/// This process is a child of the one that started the runtime. Set by the fork itself: to ask the
+/// system for the process's id would cost each call a system call.
+static FORKED: AtomicBool = AtomicBool::new(false);
 
 /// The runtime's handle, started at the first use.
 ///
@@ -41,7 +38,19 @@ static HALTED: AtomicBool = AtomicBool::new(false);
 /// [`halt`], [`Error::State`] when the system gives no thread.
 pub(crate) fn handle() -> Result<&'static Handle> {
     check()?;
-    Ok(&RUNTIME.get_or_try_init(start)?.handle)
+    RUNTIME.get_or_try_init(start)
+}
+
+/// The runtime for a client: the application's own, where it was given, else [`handle`].
+///
+/// # Errors
+///
+/// As [`handle`].
+pub(crate) fn choose(own: Option<&Handle>) -> Result<Handle> {
+    match own {
+        Some(own) => check().map(|()| own.clone()),
+        None => handle().cloned(),
+    }
 }
 
 /// Whether the runtime may be used by this process.
@@ -62,7 +71,7 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-fn start() -> Result<Runtime> {
+fn start() -> Result<Handle> {
     let refused = |error: std::io::Error| Error::State {
         detail: format!("the system refused to start the I/O thread: {error}"),
     };
@@ -75,27 +84,49 @@ fn start() -> Result<Runtime> {
         .name("skyline-io".to_owned())
         .spawn(move || runtime.block_on(std::future::pending::<()>()))
         .map_err(refused)?;
-    Ok(Runtime {
-        handle,
-        process: std::process::id(),
-    })
+    notice_forks()?;
+    Ok(handle)
+}
+
+/// Has [`FORKED`] set in the children of this process.
+#[cfg(unix)]
+fn notice_forks() -> Result<()> {
+    extern "C" fn note() {
+        FORKED.store(true, Ordering::Relaxed);
+    }
+    // SAFETY: the function only stores to an atomic, which a child may do after a fork.
+    match unsafe { libc::pthread_atfork(None, None, Some(note)) } {
+        0 => Ok(()),
+        // Out of memory is its only failure.
+        code => Err(Error::State {
+            detail: format!(
+                "forks cannot be noticed: {}",
+                std::io::Error::from_raw_os_error(code)
+            ),
+        }),
+    }
+}
+
+/// Processes do not fork here.
+#[cfg(not(unix))]
+fn notice_forks() -> Result<()> {
+    Ok(())
 }
 
 /// Whether this process is a fork of the one that has the runtime's thread.
 pub(crate) fn is_forked() -> bool {
-    RUNTIME
-        .get()
-        .is_some_and(|runtime| runtime.process != std::process::id())
+    FORKED.load(Ordering::Relaxed)
 }
 
-/// Runs `work` on the runtime and gives its result; dropping the returned future aborts it.
+/// Runs `work` on a runtime and gives its result; dropping the returned future aborts it.
 pub(crate) async fn run<T: Send + 'static>(
+    runtime: &Handle,
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
-    let task = AbortOnDrop(handle()?.spawn(work));
+    let task = AbortOnDrop(runtime.spawn(work));
     match task.await {
         Ok(result) => result,
-        // The runtime is never dropped, so only a panic of `work` or an abort ends here.
+        // A panic of `work`, an abort, or the end of the application's runtime.
         Err(_) => Err(Error::ShutDown {
             maybe_executed: true,
         }),
@@ -148,7 +179,7 @@ pub(crate) fn halt() {
         return;
     }
     let (at_rest, rest) = mpsc::channel();
-    runtime.handle.spawn(async move {
+    runtime.spawn(async move {
         let _ = at_rest.send(());
         // Blocks the only thread of the runtime on purpose: no task runs and no waker is called
         // from here on.

@@ -100,6 +100,7 @@ pub fn download_update(
     target_folder: impl Into<PathBuf>,
 ) -> Result<UpdateDownload> {
     let server = config.validate()?;
+    let runtime = runtime::choose(config.runtime.as_ref())?;
     let platform = this_platform();
     let url = address::of(&config, &server, &platform)?;
     let trust = Trust::new(&config, &platform)?;
@@ -114,7 +115,7 @@ pub fn download_update(
         cancelled.clone(),
         progress::Teller::new(progress_sender),
     );
-    runtime::handle()?.spawn(async move {
+    runtime.spawn(async move {
         let outcome = download.run().await;
         outcome_sender.send_replace(Some(outcome));
     });
@@ -144,7 +145,7 @@ impl UpdateDownload {
         let mut outcome = self.outcome.clone();
         let outcome = outcome.wait_for(Option::is_some).await;
         let outcome = outcome.ok().and_then(|outcome| outcome.clone());
-        // Without an outcome the task has panicked: the runtime is never dropped.
+        // Without an outcome the task has panicked, or the application's runtime has ended.
         outcome.unwrap_or(Err(Error::ShutDown {
             maybe_executed: false,
         }))
@@ -185,15 +186,19 @@ pub async fn verify_update(
     let cancelled = CancellationToken::new();
     // Dropping this future ends the reading of a large file.
     let _guard = cancelled.clone().drop_guard();
-    runtime::run(runtime::blocking(move || {
-        let manifest = trust.check(&signed)?;
-        verify::file(&path, &manifest, &|| match cancelled.is_cancelled() {
-            true => Err(Error::Cancelled {
-                maybe_executed: false,
-            }),
-            false => Ok(()),
-        })?;
-        Ok(Update::new(path, &manifest))
-    }))
+    let runtime = runtime::choose(config.runtime.as_ref())?;
+    runtime::run(
+        &runtime,
+        runtime::blocking(move || {
+            let manifest = trust.check(&signed)?;
+            verify::file(&path, &manifest, &|| match cancelled.is_cancelled() {
+                true => Err(Error::Cancelled {
+                    maybe_executed: false,
+                }),
+                false => Ok(()),
+            })?;
+            Ok(Update::new(path, &manifest))
+        }),
+    )
     .await
 }

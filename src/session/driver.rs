@@ -19,11 +19,21 @@ pub(super) async fn drive(
     info: Arc<Mutex<SessionInfo>>,
     connection: Arc<Connection>,
 ) {
+    let _finish = Finish(lifeline.clone());
     let over = lifeline.clone().over();
     tokio::select! {
        biased;
         _ = over => {}
         () = keep(&settings, &lifeline, &info, connection) => {}
+    }
+}
+
+/// Finishes the client with its task: the end of the application's runtime drops that where it stands.
+struct Finish(Arc<Lifeline>);
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 
