@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::Client;
+use crate::connection::AT_ONCE_BYTES;
 use crate::error::{Error, Result};
 use crate::ffi::json;
 
@@ -35,6 +36,11 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// Whether to check, seal and write it takes no longer than to wake a thread for that.
+    pub(super) fn is_small(&self) -> bool {
+        self.payload.as_ref().map_or(0, Bytes::len) <= AT_ONCE_BYTES
+    }
+
     /// Makes the call. Needs no runtime to be polled on; dropping it cancels the call.
     pub(super) async fn run(self, client: Client) -> Result<Option<Bytes>> {
         let mut client = client;

@@ -1,9 +1,10 @@
 //! Completion queues: many calls handed over at once, their ends collected at once.
 //!
-//! One task per queue makes all its calls, on the runtime's thread: a batch costs one wake-up of
-//! that thread, and what is answered together wakes the host once.
+//! One task per queue goes on with all its calls, on the runtime's thread: a batch costs one wake-up
+//! of that thread, and what is answered together wakes the host once. A small call that comes alone
+//! is begun on the host's thread, and costs none.
 
-mod driver;
+mod flight;
 
 use std::collections::VecDeque;
 use std::ptr;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use self::driver::{Command, drive};
+use self::flight::{Command, Flight, drive};
 use super::answer::one_call;
 use super::call::Call;
 use super::client::SkylineClient;
@@ -61,6 +62,7 @@ struct Lent {
 
 /// What the queue's task and the host share.
 struct Shared {
+    flight: Mutex<Flight>,
     ready: Mutex<Ready>,
     /// Tells threads that wait in `skyline_queue_wait`.
     filled: Condvar,
@@ -70,11 +72,20 @@ struct Shared {
 #[derive(Default)]
 struct Ready {
     done: VecDeque<Done>,
-    /// The handle is readable, or about to be.
-    signalled: bool,
+    /// The host was told that there is something.
+    told: bool,
+    /// The host has asked for the handle: it is made readable only then.
+    watched: bool,
+    /// Threads in `skyline_queue_wait`. To notify nobody costs a system call too.
+    waiting: usize,
 }
 
 impl Shared {
+    fn flight(&self) -> MutexGuard<'_, Flight> {
+        // A call that panics ends the queue's task with it, and that all the calls.
+        self.flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ready(&self) -> MutexGuard<'_, Ready> {
         // Nothing panics while it is held; were it so, it would still be whole.
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
@@ -87,12 +98,36 @@ impl Shared {
         }
         let mut ready = self.ready();
         ready.done.extend(batch.drain(..));
-        let news = !std::mem::replace(&mut ready.signalled, true);
+        let news = !std::mem::replace(&mut ready.told, true);
+        let (watched, waiting) = (ready.watched, ready.waiting > 0);
         drop(ready);
-        if news {
+        if news && watched {
             self.handle.signal();
+        }
+        if news && waiting {
             self.filled.notify_all();
         }
+    }
+
+    /// The handle, which from now on is readable while completions wait.
+    fn watch(&self) -> isize {
+        let mut ready = self.ready();
+        if !std::mem::replace(&mut ready.watched, true) && ready.told {
+            self.handle.signal();
+        }
+        self.handle.raw()
+    }
+
+    /// Waits until completions wait, for `timeout` at the most; whether there are any.
+    fn wait(&self, timeout: Duration) -> bool {
+        let mut ready = self.ready();
+        ready.waiting += 1;
+        let waited = self
+            .filled
+            .wait_timeout_while(ready, timeout, |ready| ready.done.is_empty());
+        let (mut ready, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        ready.waiting -= 1;
+        !ready.done.is_empty()
     }
 }
 
@@ -103,6 +138,7 @@ impl SkylineQueue {
             detail: format!("the system refused a handle to wait on: {error}"),
         })?;
         let shared = Arc::new(Shared {
+            flight: Mutex::new(Flight::new()),
             ready: Mutex::default(),
             filled: Condvar::new(),
             handle,
@@ -118,9 +154,21 @@ impl SkylineQueue {
 
     fn submit(&self, client: &SkylineClient, calls: Result<Vec<Call>>) -> Result<()> {
         runtime::check()?;
+        let client = client.client();
+        let mut calls = calls?;
+        if let [call] = &calls[..]
+            && call.is_small()
+            && let Ok(mut flight) = self.shared.flight.try_lock()
+        {
+            let call = calls.remove(0);
+            match flight.begin_at_once(client, call, &self.shared) {
+                Ok(()) => return Ok(()),
+                Err(call) => calls.push(call),
+            }
+        }
         let command = Command::Submit {
-            client: client.client().clone(),
-            calls: calls?,
+            client: client.clone(),
+            calls,
         };
         // Its task ends before the queue only by a defect.
         self.commands.send(command).map_err(|_| Error::ShutDown {
@@ -132,7 +180,7 @@ impl SkylineQueue {
         let mut ready = self.shared.ready();
         let count = capacity.min(ready.done.len());
         let taken: Vec<Done> = ready.done.drain(..count).collect();
-        if ready.done.is_empty() && std::mem::take(&mut ready.signalled) {
+        if ready.done.is_empty() && std::mem::take(&mut ready.told) && ready.watched {
             self.shared.handle.clear();
         }
         drop(ready);
@@ -209,7 +257,12 @@ pub unsafe extern "C" fn skyline_queue_free(queue: *mut SkylineQueue) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn skyline_queue_wait_handle(queue: *const SkylineQueue) -> isize {
     // SAFETY: promised by the caller.
-    unsafe { &*queue }.shared.handle.raw()
+    let shared = &unsafe { &*queue }.shared;
+    // In a forked child a lock may be held by a thread that does not exist there.
+    if runtime::is_forked() {
+        return shared.handle.raw();
+    }
+    shared.watch()
 }
 
 /// Hands one call over; never blocks. The arguments are those of `skyline_call`, `id` that of
@@ -327,12 +380,13 @@ pub unsafe extern "C" fn skyline_queue_drain(
 pub unsafe extern "C" fn skyline_queue_wait(queue: *const SkylineQueue, timeout_ms: u64) -> i32 {
     // SAFETY: promised by the caller.
     let shared = &unsafe { &*queue }.shared;
-    let timeout = Duration::from_millis(timeout_ms).min(LONGEST_WAIT);
-    let waited = shared
-        .filled
-        .wait_timeout_while(shared.ready(), timeout, |ready| ready.done.is_empty());
-    let (ready, _) = waited.unwrap_or_else(PoisonError::into_inner);
-    (!ready.done.is_empty()).into()
+    // In a forked child a lock may be held by a thread that does not exist there.
+    if runtime::is_forked() {
+        return 0;
+    }
+    shared
+        .wait(Duration::from_millis(timeout_ms).min(LONGEST_WAIT))
+        .into()
 }
 
 /// The longest that `skyline_queue_wait` waits: the clock of some systems cannot tell moments much
