@@ -7,7 +7,7 @@ from typing import Any, Literal
 KIB = 1 << 10
 MIB = 1 << 20
 
-Endpoint = Literal["skyline", "raw-all", "raw-each"]
+Endpoint = Literal["skyline", "skyline-ring", "raw-all", "raw-each"]
 Sample = dict[str, Any]
 """What a worker printed."""
 
@@ -128,7 +128,16 @@ RAW_FLOOR = Worker(
     _rust("raw-echo", "client", "--flush", "all", "--without-callers"),
     endpoint="raw-all",
 )
-RUST = Worker("Rust", _rust("rust-client"))
+RUST = Worker("Rust", _rust("rust-client"), environment=(("BENCH_RUNTIME", "shared"),))
+# The default, under any executor and in every other language: two threads that wake each other.
+RUST_THREAD = Worker("Rust, own thread", _rust("rust-client"))
+# Client and server with the feature `ring`.
+RUST_RING = Worker(
+    "Rust, ring",
+    _rust("ring/rust-client"),
+    endpoint="skyline-ring",
+    environment=(("BENCH_RUNTIME", "shared"),),
+)
 ASYNCIO = _python("Python asyncio", "asyncio", "skyline_worker")
 UVLOOP = _python("Python uvloop", "uvloop", "skyline_worker")
 BLOCKING = _python("Python blocking", "blocking", "skyline_worker")
@@ -170,6 +179,8 @@ PACED = Load(64, 64, rate=1000)
 MATRIX_WORKERS = (
     RAW,
     RUST,
+    RUST_THREAD,
+    RUST_RING,
     ASYNCIO,
     UVLOOP,
     BLOCKING,
@@ -184,13 +195,19 @@ MATRIX_WORKERS = (
 )
 PACED_WORKERS = tuple(worker for worker in MATRIX_WORKERS if worker is not RAW)
 
-COMPARISONS = (
-    Comparison(RUST, RAW, SEQUENTIAL, Bound(0.80)),
-    Comparison(RUST, RAW, Load(1, KIB), Bound(0.80)),
-    Comparison(RUST, RAW, Load(1, 4 * KIB), Bound(0.75)),
-    Comparison(RUST, RAW, Load(1, 64 * KIB), Bound(0.45)),
-    Comparison(RUST, RAW, MANY, Bound(0.30)),
-    Comparison(RUST, RAW_EACH, MANY, Bound(1.3)),
+COMPARISONS: tuple[Comparison, ...] = (
+    *(
+        Comparison(client, baseline, load, Bound(limit))
+        for client in (RUST, RUST_RING, RUST_THREAD)
+        for baseline, load, limit in (
+            (RAW, SEQUENTIAL, 0.80),
+            (RAW, Load(1, KIB), 0.80),
+            (RAW, Load(1, 4 * KIB), 0.75),
+            (RAW, Load(1, 64 * KIB), 0.45),
+            (RAW, MANY, 0.30),
+            (RAW_EACH, MANY, 1.3),
+        )
+    ),
     # The floor has no callers to wake: to be seen beside the others, not to be held against.
     Comparison(RUST, RAW_FLOOR, MANY),
     Comparison(ASYNCIO, WEBSOCKETS, SEQUENTIAL, Bound(1.4)),

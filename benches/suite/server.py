@@ -122,14 +122,16 @@ class Servers:
     def __init__(self, release: Path, log: Path) -> None:
         self._release = release
         self._log = log
-        self._deployment: Deployment | None = None
+        self._deployments: dict[Path, Deployment] = {}
         self._raw: dict[str, Process] = {}
 
     def environment(self, worker: Worker) -> dict[str, str]:
         """The environment of a worker that shares a server with others."""
-        if worker.endpoint == "skyline":
-            self._deployment = self._deployment or self.fresh()
-            return self._deployment.environment(worker.licenses)
+        if worker.endpoint in ("skyline", "skyline-ring"):
+            folder = self._release / "ring" if worker.endpoint == "skyline-ring" else self._release
+            if folder not in self._deployments:
+                self._deployments[folder] = Deployment(folder, self._log)
+            return self._deployments[folder].environment(worker.licenses)
         flush = worker.endpoint.removeprefix("raw-")
         if flush not in self._raw:
             command = [str(self._release / "raw-echo"), "server", "--flush", flush]
@@ -151,5 +153,5 @@ class Servers:
     ) -> None:
         for process in self._raw.values():
             process.stop()
-        if self._deployment:
-            self._deployment.stop()
+        for deployment in self._deployments.values():
+            deployment.stop()

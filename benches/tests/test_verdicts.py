@@ -8,6 +8,7 @@ from suite.catalogue import (
     COMPARISONS,
     MATRIX,
     SENSELESS,
+    Absolute,
     Bound,
     Comparison,
     Load,
@@ -76,7 +77,8 @@ def test_a_run_survives_being_kept(tmp_path: Any) -> None:
 
 
 def test_names_of_lines_tell_them_apart() -> None:
-    names = [line.name for line in (*COMPARISONS, *ABSOLUTES)]
+    lines: list[Comparison | Absolute] = [*COMPARISONS, *ABSOLUTES]
+    names = [line.name for line in lines]
     assert len(names) == len(set(names))
 
 

@@ -1,5 +1,6 @@
 //! A worker through the public Rust interface.
 //!
+//! `BENCH_RUNTIME=shared` puts the client on the worker's own runtime, as a program that has one may.
 //! `BENCH_EXECUTOR` is `tokio` (current-thread) or `pollster`; by default pollster waits for a
 //! single caller, as a program without an executor would, and tokio drives several.
 
@@ -29,6 +30,12 @@ fn measure() -> Result<Report, Box<dyn Error>> {
     let task = Task::from_environment()?;
     let alone = task.callers == 1 && task.rate.is_none();
     let executor = env::var("BENCH_EXECUTOR").unwrap_or_default();
+    if shares_runtime() {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        return runtime.block_on(work(task));
+    }
     match executor.as_str() {
         "" if alone => pollster::block_on(work(task)),
         "pollster" if alone => pollster::block_on(work(task)),
@@ -38,6 +45,10 @@ fn measure() -> Result<Report, Box<dyn Error>> {
             .block_on(work(task)),
         other => Err(format!("BENCH_EXECUTOR is {other:?}: there are tokio and pollster").into()),
     }
+}
+
+fn shares_runtime() -> bool {
+    env::var_os("BENCH_RUNTIME").is_some_and(|runtime| runtime == "shared")
 }
 
 async fn work(task: Task) -> Result<Report, Box<dyn Error>> {
@@ -50,6 +61,7 @@ async fn work(task: Task) -> Result<Report, Box<dyn Error>> {
     );
     config.url = access.url;
     config.state_folder = Some(access.state_folder);
+    config.runtime = shares_runtime().then(runtime::Handle::current);
     // The answer is as large as the request.
     config.limits.packet_bytes = config.limits.packet_bytes.max(task.payload_bytes + 4096);
 
