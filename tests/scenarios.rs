@@ -710,3 +710,21 @@ async fn flushing_events_ends_at_its_deadline() {
     soon(client.flush_events(FLUSH)).await.unwrap();
     assert_eq!(event_names(&client).await, ["event"]);
 }
+
+#[tokio::test]
+async fn many_calls_in_one_batch_get_their_own_answers() {
+    let server = Server::start();
+    let client = server.owner().connect().await;
+    let calls = (0..500).map(|number| match number % 100 {
+        7 => ("no-such-method", number),
+        _ => ("test.echo", number),
+    });
+    let answers: Vec<skyline::Result<u64>> = soon(client.call_many(calls)).await;
+    assert_eq!(answers.len(), 500);
+    for (number, answer) in (0..).zip(answers) {
+        match number % 100 {
+            7 => assert_eq!(answer.unwrap_err().code(), "UNKNOWN_METHOD"),
+            _ => assert_eq!(answer.unwrap(), number),
+        }
+    }
+}

@@ -121,21 +121,3 @@ def test_the_blocking_client_does_the_same(install: Install) -> None:
 async def test_a_client_that_is_not_connected_says_so(install: Install) -> None:
     with pytest.raises(RuntimeError, match="not connected"):
         await install.client().call_many([])
-
-
-async def test_many_calls_in_one_batch_get_their_own_answers(install: Install) -> None:
-    requests = [
-        ("no-such-method", None) if number % 100 == 7 else ("test.echo", {"number": number})
-        for number in range(500)
-    ]
-    async with install.client() as client:
-        answers = await client.call_many(requests, return_exceptions=True)
-        with pytest.raises(skyline.UnknownMethod):
-            await client.call_many(requests)
-        assert await client.call_many(requests[:7]) == [{"number": n} for n in range(7)]
-    for number, answer in enumerate(answers):
-        if number % 100 == 7:
-            assert isinstance(answer, skyline.UnknownMethod)
-        else:
-            assert answer == {"number": number}
-    assert len(answers) == 500

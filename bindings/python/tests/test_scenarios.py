@@ -694,3 +694,21 @@ async def test_a_file_from_elsewhere_is_verified(own_install: Install, tmp_path:
     with pytest.raises(skyline.UpdateError) as refused:
         await client.verify_update(file, manifest, signature)
     assert refused.value.code == "UPDATE_HASH"
+
+
+async def test_many_calls_in_one_batch_get_their_own_answers(install: Install) -> None:
+    requests = [
+        ("no-such-method", None) if number % 100 == 7 else ("test.echo", {"number": number})
+        for number in range(500)
+    ]
+    async with install.client() as client:
+        answers = await client.call_many(requests, return_exceptions=True)
+        with pytest.raises(skyline.UnknownMethod):
+            await client.call_many(requests)
+        assert await client.call_many(requests[:7]) == [{"number": n} for n in range(7)]
+    for number, answer in enumerate(answers):
+        if number % 100 == 7:
+            assert isinstance(answer, skyline.UnknownMethod)
+        else:
+            assert answer == {"number": number}
+    assert len(answers) == 500
