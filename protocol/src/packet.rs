@@ -123,15 +123,15 @@ impl<'a> Request<'a> {
     /// [`PacketError::TooLong`] for a part of 4 GiB or more; `out` may then hold a part of the map.
     pub fn encode(&self, out: &mut BytesMut) -> Result<(), PacketError> {
         map(out, 5)?;
-        text(out, "q")?;
+        key(out, b'q');
         integer(out, self.seq)?;
-        text(out, "t")?;
+        key(out, b't');
         signed(out, self.timestamp)?;
-        text(out, "r")?;
+        key(out, b'r');
         text(out, self.method)?;
-        text(out, "s")?;
+        key(out, b's');
         optional_text(out, self.token)?;
-        text(out, "d")?;
+        key(out, b'd');
         self.payload.encode(out)
     }
 
@@ -209,13 +209,13 @@ impl<'a> Response<'a> {
     /// [`PacketError::TooLong`] for a part of 4 GiB or more; `out` may then hold a part of the map.
     pub fn encode(&self, out: &mut BytesMut) -> Result<(), PacketError> {
         map(out, 4)?;
-        text(out, "q")?;
+        key(out, b'q');
         integer(out, self.seq)?;
-        text(out, "S")?;
+        key(out, b'S');
         text(out, self.status.as_str())?;
-        text(out, "e")?;
+        key(out, b'e');
         optional_text(out, self.message)?;
-        text(out, "R")?;
+        key(out, b'R');
         self.payload.encode(out)
     }
 
@@ -260,6 +260,11 @@ impl<'a> Response<'a> {
 fn map(out: &mut BytesMut, length: u32) -> Result<(), PacketError> {
     encode::write_map_len(&mut out.writer(), length).map_err(|_| PacketError::TooLong)?;
     Ok(())
+}
+
+/// A key: all of them are a character, a str of one byte.
+fn key(out: &mut BytesMut, name: u8) {
+    out.extend_from_slice(&[0xa1, name]);
 }
 
 fn integer(out: &mut BytesMut, value: u64) -> Result<(), PacketError> {
