@@ -65,7 +65,7 @@ class GarbageCollectionTest {
                     async {
                         val client = SkylineClient.connect(server.configuration())
                         client.echo(it)
-                        clients += synchronized(clients) { WeakReference(client) }
+                        synchronized(clients) { clients += WeakReference(client) }
                     }
                 }.awaitAll()
             }
