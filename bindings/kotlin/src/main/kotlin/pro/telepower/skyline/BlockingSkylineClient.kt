@@ -122,7 +122,10 @@ public class BlockingSkylineClient(
         payload: String?,
         deadline: Duration? = null,
         idempotent: Boolean = false,
-    ): String? = runBlocking { client.callJson(method, payload, deadline?.toKotlinDuration(), idempotent) }
+    ): String? =
+        client.handle
+            .callBlocking(method, payload?.utf8(), terms(deadline, idempotent, json = true))
+            ?.decodeToString()
 
     /**
      * Calls a method of the server with payloads as they travel.
@@ -140,7 +143,7 @@ public class BlockingSkylineClient(
         payload: ByteArray?,
         deadline: Duration? = null,
         idempotent: Boolean = false,
-    ): ByteArray? = runBlocking { client.callRaw(method, payload, deadline?.toKotlinDuration(), idempotent) }
+    ): ByteArray? = client.handle.callBlocking(method, payload, terms(deadline, idempotent, json = false))
 
     /** Closes the connection in order; see [SkylineClient.close]. Calls in flight fail. Never fails. */
     override fun close(): Unit = client.close()
@@ -153,17 +156,16 @@ public class BlockingSkylineClient(
         responseSerializer: KSerializer<Response>,
         deadline: Duration?,
         idempotent: Boolean,
-    ): Response =
-        runBlocking {
-            client.call(
-                method,
-                requestSerializer,
-                request,
-                responseSerializer,
-                deadline?.toKotlinDuration(),
-                idempotent,
-            )
-        }
+    ): Response {
+        val answer = callJson(method, client.json.write(requestSerializer, request), deadline, idempotent)
+        return client.json.read(responseSerializer, answer)
+    }
+
+    private fun terms(
+        deadline: Duration?,
+        idempotent: Boolean,
+        json: Boolean,
+    ) = CallTerms(deadline?.toKotlinDuration(), idempotent, json)
 
     public companion object {
         /**

@@ -45,17 +45,19 @@ internal suspend fun <T> SkylineConfiguration.withNative(block: suspend (Configu
     }
 }
 
+/** Awaits an asynchronous function of the library; its failure is the exception that callers know. */
+internal suspend fun <T> awaitCore(block: suspend () -> T): T =
+    translatingFailures { onThreadsOfItsOwn(block) }
+
 /**
- * Awaits an asynchronous function of the library.
+ * Runs [block], which the library has go on, where the coroutine may do what it likes after it.
  *
- * The library completes it on its I/O thread, which serves all clients. A coroutine with a dispatcher
- * leaves that thread at once; one without (`suspend fun main`, `Dispatchers.Unconfined`) would run on there,
- * and the first blocking call would stop every client. Those are moved to [Dispatchers.Default].
+ * The library has it go on upon a thread that serves all clients. A coroutine with a dispatcher leaves that
+ * thread at once; one without (`suspend fun main`, `Dispatchers.Unconfined`) would run on there, and the first
+ * blocking call would stop every client. Those are moved to [Dispatchers.Default].
  */
-internal suspend fun <T> awaitCore(block: suspend () -> T): T {
+internal suspend fun <T> onThreadsOfItsOwn(block: suspend () -> T): T {
     val dispatcher = coroutineContext[ContinuationInterceptor]
     val hasThreads = dispatcher != null && dispatcher != Dispatchers.Unconfined
-    return translatingFailures {
-        if (hasThreads) block() else withContext(Dispatchers.Default) { block() }
-    }
+    return if (hasThreads) block() else withContext(Dispatchers.Default) { block() }
 }

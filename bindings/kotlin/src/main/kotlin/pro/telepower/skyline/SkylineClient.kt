@@ -11,6 +11,7 @@ import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.serializer
 import pro.telepower.skyline.internal.CallOptions
 import pro.telepower.skyline.internal.Client
+import pro.telepower.skyline.internal.ClientHandle
 import kotlin.time.Duration
 import kotlin.time.toJavaDuration
 
@@ -37,8 +38,11 @@ import kotlin.time.toJavaDuration
  */
 public class SkylineClient private constructor(
     private val native: Client,
-    private val json: Json,
+    internal val json: Json,
 ) : AutoCloseable {
+    /** For calls. */
+    internal val handle = ClientHandle(native)
+
     /** What the server said at the last login. */
     public val session: Session get() = native.session().toSession()
 
@@ -191,7 +195,8 @@ public class SkylineClient private constructor(
         payload: String?,
         deadline: Duration? = null,
         idempotent: Boolean = false,
-    ): String? = awaitCore { native.callJson(method, payload, options(deadline, idempotent)) }
+    ): String? =
+        handle.call(method, payload?.utf8(), CallTerms(deadline, idempotent, json = true))?.decodeToString()
 
     /**
      * Calls a method of the server with payloads as they travel.
@@ -207,7 +212,7 @@ public class SkylineClient private constructor(
         payload: ByteArray?,
         deadline: Duration? = null,
         idempotent: Boolean = false,
-    ): ByteArray? = awaitCore { native.call(method, payload, options(deadline, idempotent)) }
+    ): ByteArray? = handle.call(method, payload, CallTerms(deadline, idempotent, json = false))
 
     /**
      * Closes the connection in order and waits for that. Calls in flight fail with
@@ -272,14 +277,12 @@ public class SkylineClient private constructor(
         idempotent: Boolean,
     ): Response = json.read(responseSerializer, callJson(method, null, deadline, idempotent))
 
-    private fun options(
-        deadline: Duration?,
-        idempotent: Boolean = false,
-    ) = CallOptions(
-        deadline = deadline?.coerceAtLeast(Duration.ZERO)?.toJavaDuration(),
-        idempotent = idempotent,
-        cancellation = null,
-    )
+    private fun options(deadline: Duration?) =
+        CallOptions(
+            deadline = deadline?.coerceAtLeast(Duration.ZERO)?.toJavaDuration(),
+            idempotent = false,
+            cancellation = null,
+        )
 
     public companion object {
         /**
