@@ -145,6 +145,60 @@ public class BlockingSkylineClient(
         idempotent: Boolean = false,
     ): ByteArray? = client.handle.callBlocking(method, payload, terms(deadline, idempotent, json = false))
 
+    /**
+     * Makes many calls at once, with payloads of a `@Serializable` type; see [SkylineClient.callMany].
+     *
+     * @param calls the calls.
+     * @param deadline how long each of them may take; the configured call deadline when null.
+     * @param idempotent whether executing any of them twice does no harm; see [SkylineClient.call].
+     */
+    @Throws(InterruptedException::class)
+    public inline fun <reified Request, reified Response> callMany(
+        calls: List<BatchCall<Request>>,
+        deadline: Duration? = null,
+        idempotent: Boolean = false,
+    ): List<BatchResult<Response>> =
+        callMany(calls, serializer<Request>(), serializer<Response>(), deadline, idempotent)
+
+    /**
+     * Makes many calls at once with payloads as JSON texts, and waits until all are over.
+     *
+     * ```java
+     * List<BatchCall<String>> calls = List.of(new BatchCall<>("get-balance", "{}"), …);
+     * for (BatchResult<String> result : client.callManyJson(calls)) System.out.println(result.get());
+     * ```
+     *
+     * @param calls the calls, each with one JSON value, or null for no payload.
+     * @param deadline how long each of them may take; the configured call deadline when null.
+     * @param idempotent whether executing any of them twice does no harm; see [SkylineClient.call].
+     * @return how each call ended, in the order of [calls]. Nothing is thrown for a call that failed.
+     */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun callManyJson(
+        calls: List<BatchCall<String?>>,
+        deadline: Duration? = null,
+        idempotent: Boolean = false,
+    ): List<BatchResult<String?>> =
+        runBlocking { client.callManyJson(calls, deadline?.toKotlinDuration(), idempotent) }
+
+    /**
+     * Makes many calls at once with payloads as they travel; else like [callManyJson].
+     *
+     * @param calls the calls, each with the MessagePack of one value, or null for no payload.
+     * @param deadline how long each of them may take; the configured call deadline when null.
+     * @param idempotent whether executing any of them twice does no harm; see [SkylineClient.call].
+     * @return how each call ended, in the order of [calls]. Nothing is thrown for a call that failed.
+     */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun callManyRaw(
+        calls: List<BatchCall<ByteArray?>>,
+        deadline: Duration? = null,
+        idempotent: Boolean = false,
+    ): List<BatchResult<ByteArray?>> =
+        runBlocking { client.callManyRaw(calls, deadline?.toKotlinDuration(), idempotent) }
+
     /** Closes the connection in order; see [SkylineClient.close]. Calls in flight fail. Never fails. */
     override fun close(): Unit = client.close()
 
@@ -160,6 +214,24 @@ public class BlockingSkylineClient(
         val answer = callJson(method, client.json.write(requestSerializer, request), deadline, idempotent)
         return client.json.read(responseSerializer, answer)
     }
+
+    @PublishedApi
+    internal fun <Request, Response> callMany(
+        calls: List<BatchCall<Request>>,
+        requestSerializer: KSerializer<Request>,
+        responseSerializer: KSerializer<Response>,
+        deadline: Duration?,
+        idempotent: Boolean,
+    ): List<BatchResult<Response>> =
+        runBlocking {
+            client.callMany(
+                calls,
+                requestSerializer,
+                responseSerializer,
+                deadline?.toKotlinDuration(),
+                idempotent,
+            )
+        }
 
     private fun terms(
         deadline: Duration?,

@@ -215,6 +215,67 @@ public class SkylineClient private constructor(
     ): ByteArray? = handle.call(method, payload, CallTerms(deadline, idempotent, json = false))
 
     /**
+     * Makes many calls at once, which costs far less than each by itself, and waits until all are over.
+     *
+     * ```
+     * val calls = accounts.map { BatchCall("get-balance", it) }
+     * val balances = client.callMany<Account, Balance>(calls).map { it.get() }
+     * ```
+     *
+     * @param calls the calls, each with a payload of a `@Serializable` type.
+     * @param deadline how long each of them may take; the configured call deadline when null.
+     * @param idempotent whether executing any of them twice does no harm; see [call] with a request.
+     * @return how each call ended, in the order of [calls]: the answer's payload as a `@Serializable` type, or
+     *   the [SkylineException] of that call. Nothing is thrown for it.
+     */
+    public suspend inline fun <reified Request, reified Response> callMany(
+        calls: List<BatchCall<Request>>,
+        deadline: Duration? = null,
+        idempotent: Boolean = false,
+    ): List<BatchResult<Response>> =
+        callMany(calls, serializer<Request>(), serializer<Response>(), deadline, idempotent)
+
+    /**
+     * Makes many calls at once with payloads as JSON texts; else like [callMany].
+     *
+     * @param calls the calls, each with one JSON value, or null for no payload.
+     * @param deadline how long each of them may take; the configured call deadline when null.
+     * @param idempotent whether executing any of them twice does no harm; see [call] with a request.
+     * @return how each call ended, in the order of [calls]; see [callJson] for what an answer is.
+     */
+    public suspend fun callManyJson(
+        calls: List<BatchCall<String?>>,
+        deadline: Duration? = null,
+        idempotent: Boolean = false,
+    ): List<BatchResult<String?>> =
+        handle.callMany(
+            calls,
+            CallTerms(deadline, idempotent, json = true),
+            encode = { it?.utf8() },
+            decode = { it?.decodeToString() },
+        )
+
+    /**
+     * Makes many calls at once with payloads as they travel; else like [callMany].
+     *
+     * @param calls the calls, each with the MessagePack of one value, or null for no payload.
+     * @param deadline how long each of them may take; the configured call deadline when null.
+     * @param idempotent whether executing any of them twice does no harm; see [call] with a request.
+     * @return how each call ended, in the order of [calls]; see [callRaw] for what an answer is.
+     */
+    public suspend fun callManyRaw(
+        calls: List<BatchCall<ByteArray?>>,
+        deadline: Duration? = null,
+        idempotent: Boolean = false,
+    ): List<BatchResult<ByteArray?>> =
+        handle.callMany(
+            calls,
+            CallTerms(deadline, idempotent, json = false),
+            encode = { it },
+            decode = { it },
+        )
+
+    /**
      * Closes the connection in order and waits for that. Calls in flight fail with
      * [SkylineException.ShutDown], and so does everything asked later. Events that are not delivered are on
      * disk then. Never fails; a second time it does
@@ -276,6 +337,21 @@ public class SkylineClient private constructor(
         deadline: Duration?,
         idempotent: Boolean,
     ): Response = json.read(responseSerializer, callJson(method, null, deadline, idempotent))
+
+    @PublishedApi
+    internal suspend fun <Request, Response> callMany(
+        calls: List<BatchCall<Request>>,
+        requestSerializer: KSerializer<Request>,
+        responseSerializer: KSerializer<Response>,
+        deadline: Duration?,
+        idempotent: Boolean,
+    ): List<BatchResult<Response>> =
+        handle.callMany(
+            calls,
+            CallTerms(deadline, idempotent, json = true),
+            encode = { json.write(requestSerializer, it).utf8() },
+            decode = { json.read(responseSerializer, it?.decodeToString()) },
+        )
 
     private fun options(deadline: Duration?) =
         CallOptions(

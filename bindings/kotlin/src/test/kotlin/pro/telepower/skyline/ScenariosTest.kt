@@ -222,6 +222,35 @@ class ScenariosTest :
         }
 
     @Test
+    fun manyCallsInOneBatchGetTheirOwnAnswers() =
+        inCoroutine {
+            val calls =
+                List(500) { number ->
+                    BatchCall(
+                        if (number % 100 ==
+                            7
+                        ) {
+                            "no-such-method"
+                        } else {
+                            "test.echo"
+                        },
+                        mapOf("number" to number),
+                    )
+                }
+            SkylineClient.connect(server.configuration()).use { client ->
+                val results = client.callMany<Map<String, Int>, Map<String, Int>>(calls)
+                assertEquals(500, results.size)
+                for ((number, result) in results.withIndex()) {
+                    if (number % 100 == 7) {
+                        assertThrows<SkylineException.UnknownMethod> { result.get() }
+                    } else {
+                        assertEquals(mapOf("number" to number), result.get())
+                    }
+                }
+            }
+        }
+
+    @Test
     fun aLargePayloadGoesBothWays() =
         inCoroutine {
             val payload = messagePack { writeBinary(Random(1).nextBytes(5 shl 20)) }
