@@ -3,7 +3,7 @@
 import PackageDescription
 
 // `native/` holds what scripts/build-swift-package makes from the Rust core: the generated Swift,
-// the C header with its module map, and the library. None of it is checked in.
+// the C headers with their module map, and the library. None of it is checked in.
 #if os(Linux)
     let ffi: Target = .systemLibrary(name: "SkylineFFI", path: "native/SkylineFFI")
     let nativeLibrary: [LinkerSetting] = [
@@ -38,7 +38,7 @@ let package = Package(
             dependencies: ["SkylineFFI"],
             path: "native/SkylineNative",
             linkerSettings: nativeLibrary),
-        .target(name: "Skyline", dependencies: ["SkylineNative"]),
+        .target(name: "Skyline", dependencies: ["SkylineFFI", "SkylineNative"]),
         .testTarget(name: "SkylineTests", dependencies: ["Skyline", "SkylineNative"]),
     ],
     swiftLanguageModes: [.v6]

@@ -32,10 +32,15 @@ internal import SkylineNative
 /// The session ends with ``shutdown()``, or when the last reference to the client is gone.
 public final class Client: Sendable {
     let native: SkylineNative.Client
+    /// The same client as the calls know it.
+    let handle: ClientHandle
+    let callQueue: CallQueue
     private let firstSession: Session
 
     private init(_ native: SkylineNative.Client) throws {
         self.native = native
+        handle = ClientHandle(native)
+        callQueue = try CallQueue.shared()
         firstSession = try Session(native.session())
     }
 

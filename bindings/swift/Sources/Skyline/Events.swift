@@ -18,7 +18,7 @@ extension Client {
     ///   ``Configuration/EventOverflow/refuse`` is set, ``SkylineError/Code/state`` where
     ///   ``Configuration/EventDurability/synced`` is set and the disk cannot be written.
     public func track(_ name: String, _ data: some Encodable & Sendable) async throws {
-        let json = try JSONPayload.encode(data)
+        let json = String(decoding: try JSONPayload.encode(data), as: UTF8.self)
         do {
             try await native.trackJson(name: name, data: json)
         } catch let failure as SkylineNative.Failure {
@@ -67,7 +67,7 @@ extension Client {
     public func sendEvent(
         _ name: String, _ data: some Encodable & Sendable, deadline: Duration? = nil
     ) async throws {
-        let json = try JSONPayload.encode(data)
+        let json = String(decoding: try JSONPayload.encode(data), as: UTF8.self)
         try await cancellable {
             try await native.sendEventJson(
                 name: name, data: json, options: .init(deadline, cancellation: $0))

@@ -2,9 +2,9 @@ import Foundation
 
 /// The JSON texts that cross over to the core, which turns them into MessagePack and back.
 enum JSONPayload {
-    static func encode(_ value: some Encodable) throws -> String {
+    static func encode(_ value: some Encodable) throws(SkylineError) -> Data {
         do {
-            return String(decoding: try JSONEncoder().encode(value), as: UTF8.self)
+            return try JSONEncoder().encode(value)
         } catch let EncodingError.invalidValue(_, context) {
             throw misfit(
                 "the payload cannot be encoded", context.debugDescription, context.codingPath)
@@ -14,9 +14,11 @@ enum JSONPayload {
     }
 
     /// Reads `json`; no answer at all reads as JSON's `null`.
-    static func decode<Value: Decodable>(_ type: Value.Type, from json: String?) throws -> Value {
+    static func decode<Value: Decodable>(
+        _ type: Value.Type, from json: Data?
+    ) throws(SkylineError) -> Value {
         do {
-            return try JSONDecoder().decode(type, from: Data((json ?? "null").utf8))
+            return try JSONDecoder().decode(type, from: json ?? Data("null".utf8))
         } catch let error as DecodingError {
             let context = context(of: error)
             throw misfit(

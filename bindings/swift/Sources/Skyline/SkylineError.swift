@@ -43,7 +43,7 @@ public struct SkylineError: Error, Sendable, Hashable {
     /// then one of its own for each cause, `UPDATE_` and its name.
     public let updateFailure: UpdateFailure?
 
-    init(_ details: SkylineNative.FailureDetails) {
+    init(_ details: some FailureFields) {
         code = Code(rawValue: details.code)
         message = details.text
         status = details.status
@@ -75,6 +75,24 @@ public struct SkylineError: Error, Sendable, Hashable {
         updateFailure = nil
     }
 }
+
+/// What the core says about a failure, by whichever of its interfaces.
+protocol FailureFields {
+    var code: String { get }
+    var text: String { get }
+    var status: String? { get }
+    var serverMessage: String? { get }
+    var field: String? { get }
+    var expected: String? { get }
+    var breachReason: String? { get }
+    var connectionFailure: String? { get }
+    var httpStatus: UInt16? { get }
+    var retryAfterSeconds: UInt64? { get }
+    var maybeExecuted: Bool? { get }
+    var updateFailure: String? { get }
+}
+
+extension SkylineNative.FailureDetails: FailureFields {}
 
 extension SkylineError: LocalizedError, CustomStringConvertible {
     /// ``message``, so that `localizedDescription` shows it.

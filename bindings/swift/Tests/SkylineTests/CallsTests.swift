@@ -50,6 +50,58 @@ final class CallsTests: ServerTestCase {
         XCTAssertEqual(answer, "still there")
     }
 
+    func testAPartOfDataIsAPayload() async throws {
+        let (_, client) = try await connectedClient()
+        let bytes = Data([0xff, 0xa1, 0x61, 0xff])
+
+        let answer = try await client.callRaw("test.echo", bytes[1...2])
+
+        XCTAssertEqual(answer, Data([0xa1, 0x61]))
+    }
+
+    func testACallOfACancelledTaskIsNotMade() async throws {
+        let (_, client) = try await connectedClient()
+        let call = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            // {"event": "e", "data": {}}
+            try await client.callRaw(
+                "send-event",
+                Data([0x82, 0xa5]) + Data("event".utf8) + Data([0xa1, 0x65, 0xa4])
+                    + Data("data".utf8) + Data([0x80]))
+        }
+
+        let result = await call.result
+
+        XCTAssertThrowsError(try result.get()) { XCTAssertTrue($0 is CancellationError) }
+        let stored = try await client.call("test.events", as: [StoredEvent<[String: Int]>].self)
+        XCTAssertTrue(stored.isEmpty)
+    }
+
+    func testCallsCancelledAmongManyOthersAllEnd() async throws {
+        let (_, client) = try await connectedClient()
+        let callers = (0..<100).map { caller in
+            Task {
+                for call in 0..<50 {
+                    let answer = try await client.echo([caller, call])
+                    XCTAssertEqual(answer, [caller, call])
+                }
+            }
+        }
+        for caller in callers[..<50] {
+            try await Task.sleep(for: .milliseconds(1))
+            caller.cancel()
+        }
+
+        for caller in callers[..<50] {
+            if case .failure(let error) = await caller.result {
+                XCTAssertTrue(error is CancellationError, "\(error)")
+            }
+        }
+        for caller in callers[50...] { try await caller.value }
+        let answer = try await client.echo("still there")
+        XCTAssertEqual(answer, "still there")
+    }
+
     func testAnEventInMessagePackIsStored() async throws {
         let (_, client) = try await connectedClient()
 

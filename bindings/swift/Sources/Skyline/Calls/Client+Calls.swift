@@ -101,13 +101,10 @@ extension Client {
     }
 
     private func call(
-        _ method: String, json: String?, _ deadline: Duration?, _ idempotent: Bool
-    ) async throws -> String? {
-        try await cancellable {
-            try await native.callJson(
-                method: method, payload: json,
-                options: .init(deadline, idempotent: idempotent, cancellation: $0))
-        }
+        _ method: String, json: Data?, _ deadline: Duration?, _ idempotent: Bool
+    ) async throws -> Data? {
+        try await callQueue.call(
+            Request(method, json, deadline, idempotent: idempotent, isJSON: true), of: handle)
     }
 
     /// Calls any method of the server with MessagePack as it is.
@@ -126,10 +123,7 @@ extension Client {
         deadline: Duration? = nil,
         idempotent: Bool = false
     ) async throws -> Data? {
-        try await cancellable {
-            try await native.call(
-                method: method, payload: messagePack,
-                options: .init(deadline, idempotent: idempotent, cancellation: $0))
-        }
+        try await callQueue.call(
+            Request(method, messagePack, deadline, idempotent: idempotent), of: handle)
     }
 }
