@@ -210,6 +210,28 @@ final class ScenariosTests: ServerTestCase {
         }
     }
 
+    func testManyCallsInOneBatchGetTheirOwnAnswers() async throws {
+        let (_, client) = try await connectedClient()
+        let calls = (0..<500).map { number in
+            number % 100 == 7
+                ? (method: "no-such-method", payload: nil)
+                : (method: "test.echo", payload: ["number": number])
+        }
+
+        let results = try await client.callMany(calls, as: [String: Int].self)
+
+        XCTAssertEqual(results.count, 500)
+        for (number, result) in results.enumerated() {
+            if number % 100 == 7 {
+                XCTAssertThrowsError(try result.get()) { error in
+                    XCTAssertEqual((error as? SkylineError)?.code, .unknownMethod)
+                }
+            } else {
+                XCTAssertEqual(try result.get(), ["number": number])
+            }
+        }
+    }
+
     func testALargePayloadGoesBothWays() async throws {
         let (_, client) = try await connectedClient()
         let size = 3 << 20
