@@ -11,12 +11,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use skyline_protocol::methods::{self, GET_LIMITS, Limits, PayloadError, SEND_EVENT, SendEvent};
 
-use self::events::OverSession;
 use crate::config::ClientConfig;
 use crate::error::{Error, Result};
 use crate::event_queue::EventQueue;
 use crate::runtime;
-use crate::session::{Backoff, CallOptions, Session, SessionInfo, Settings, StateStream};
+use crate::session::{CallOptions, Session, SessionInfo, Settings, StateStream};
 
 /// The MessagePack of nil: what an absent payload reads as.
 const NIL: &[u8] = &[0xc0];
@@ -68,11 +67,8 @@ impl Client {
         let runtime = runtime::choose(config.runtime.as_ref())?;
         let (session, events) = runtime::run(&runtime, async move {
             let settings = Settings::new(config).await?;
-            let (place, config) = (settings.event_place(), settings.config.events);
-            let backoff = Backoff::new(settings.config.reconnect, rand::make_rng());
             let session = Arc::new(Session::open(settings, rand::make_rng()).await?);
-            let delivery = OverSession(session.clone());
-            let events = EventQueue::open(place, config, delivery, backoff).await?;
+            let events = EventQueue::open(session.clone()).await?;
             Ok((session, events))
         })
         .await?;

@@ -464,6 +464,17 @@ impl Error {
         }
     }
 
+    /// What was asked for belongs to a feature of the crate that this build does without.
+    #[cfg(not(all(feature = "events", feature = "update")))]
+    pub(crate) fn left_out(feature: &'static str) -> Self {
+        Self::invalid(
+            feature,
+            format!(
+                "take a build of Skyline with the feature `{feature}`; this one was made without it"
+            ),
+        )
+    }
+
     pub(crate) fn invalid(field: &'static str, expected: impl Into<String>) -> Self {
         Self::InvalidConfiguration {
             field,

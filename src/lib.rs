@@ -8,6 +8,11 @@
 //! The feature `ring` takes the cipher of the packets from ring instead of RustCrypto: faster, and no
 //! longer Rust alone.
 //!
+//! A build may leave out what a product does not need (docs/adr/0026): without the feature `events`
+//! there is no queue of events, without `update` no download of new versions. Every function is
+//! there all the same; those concerned fail with [`Error::InvalidConfiguration`]. The feature `ring`
+//! has the packets encrypted by ring instead of RustCrypto (docs/adr/0025).
+//!
 //! The protocol is described in docs/protocol.md of the repository; `skyline-protocol` implements
 //! it for both ends. The packages for Python, Kotlin and Swift stand on the module `ffi`.
 

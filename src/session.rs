@@ -1,7 +1,7 @@
 //! One client's session: logging in, keeping a connection, the calls' way through it, and the latch
 //! of an integrity breach.
 
-mod backoff;
+pub(crate) mod backoff;
 mod driver;
 mod lifeline;
 mod login;
@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
-pub(crate) use self::backoff::{Backoff, MAX_RETRY_AFTER};
+use self::backoff::Backoff;
 pub(crate) use self::lifeline::Lifeline;
 pub use self::lifeline::{ConnectionState, StateStream};
 pub use self::login::SessionInfo;
@@ -43,8 +43,8 @@ pub(crate) struct CallOptions {
 /// The session behind all the clones of a client.
 #[derive(Debug)]
 pub(crate) struct Session {
-    settings: Arc<Settings>,
-    lifeline: Arc<Lifeline>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) lifeline: Arc<Lifeline>,
     /// What the server said at the last login.
     info: Arc<Mutex<SessionInfo>>,
     /// The runtime that the session lives on.
@@ -96,15 +96,6 @@ impl Session {
 
     pub(crate) fn states(&self) -> StateStream {
         self.lifeline.states()
-    }
-
-    /// Resolves when there is a connection for a call.
-    ///
-    /// # Errors
-    ///
-    /// What ended the client, when it ended before.
-    pub(crate) async fn ready(&self) -> Result<()> {
-        self.lifeline.connection().await.map(drop)
     }
 
     pub(crate) fn reconnect_now(&self) {

@@ -4,27 +4,25 @@
 //! usual reason for it. The manifest comes first and is checked before a byte of the file is kept;
 //! the file gets its name when everything about it has been checked.
 
+#[cfg(not(feature = "update"))]
+mod absent;
 mod address;
-mod download;
 mod failure;
-mod folder;
 mod progress;
-mod request;
 mod settings;
-mod slot;
-mod trust;
-mod verify;
+#[cfg(feature = "update")]
+mod updater;
 
 use std::path::{Path, PathBuf};
 
-use skyline_protocol::update::{Manifest, SignedManifest, this_platform};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(not(feature = "update"))]
+use self::absent as updater;
 pub use self::failure::UpdateFailure;
 pub use self::progress::{ProgressStream, UpdateProgress};
 pub use self::settings::UpdateConfig;
-use self::trust::Trust;
 use crate::config::ClientConfig;
 use crate::error::{Error, Result};
 use crate::runtime;
@@ -40,17 +38,6 @@ pub struct Update {
     pub file_name: String,
     /// Its size in bytes.
     pub size: u64,
-}
-
-impl Update {
-    fn new(path: PathBuf, manifest: &Manifest) -> Self {
-        Self {
-            path,
-            version: manifest.version.clone(),
-            file_name: manifest.file_name.clone(),
-            size: manifest.size,
-        }
-    }
 }
 
 type Outcome = Option<Result<Update>>;
@@ -93,37 +80,13 @@ pub struct UpdateDownload {
 ///
 /// # Errors
 ///
-/// [`Error::InvalidConfiguration`], or that the runtime is not to be had; everything else by
-/// [`UpdateDownload::finish`].
+/// [`Error::InvalidConfiguration`], also in a build without the feature `update`, or that the
+/// runtime is not to be had; everything else by [`UpdateDownload::finish`].
 pub fn download_update(
     config: ClientConfig,
     target_folder: impl Into<PathBuf>,
 ) -> Result<UpdateDownload> {
-    let server = config.validate()?;
-    let runtime = runtime::choose(config.runtime.as_ref())?;
-    let platform = this_platform();
-    let url = address::of(&config, &server, &platform)?;
-    let trust = Trust::new(&config, &platform)?;
-    let (progress_sender, progress) = watch::channel(None);
-    let (outcome_sender, outcome) = watch::channel(None);
-    let cancelled = CancellationToken::new();
-    let download = download::Download::new(
-        config,
-        url,
-        trust,
-        target_folder.into(),
-        cancelled.clone(),
-        progress::Teller::new(progress_sender),
-    );
-    runtime.spawn(async move {
-        let outcome = download.run().await;
-        outcome_sender.send_replace(Some(outcome));
-    });
-    Ok(UpdateDownload {
-        progress,
-        outcome,
-        cancelled,
-    })
+    updater::begin(config, target_folder.into())
 }
 
 impl UpdateDownload {
@@ -172,33 +135,13 @@ impl Drop for UpdateDownload {
 ///
 /// # Errors
 ///
-/// [`Error::Update`] with the first thing that is wrong, [`Error::InvalidConfiguration`].
+/// [`Error::Update`] with the first thing that is wrong, [`Error::InvalidConfiguration`], also in a
+/// build without the feature `update`.
 pub async fn verify_update(
     config: ClientConfig,
     file: impl AsRef<Path>,
     manifest: &[u8],
     signature: &[u8],
 ) -> Result<Update> {
-    config.validate()?;
-    let trust = Trust::new(&config, &this_platform())?;
-    let signed = SignedManifest::from_bytes(manifest.to_vec(), signature.to_vec());
-    let path = file.as_ref().to_owned();
-    let cancelled = CancellationToken::new();
-    // Dropping this future ends the reading of a large file.
-    let _guard = cancelled.clone().drop_guard();
-    let runtime = runtime::choose(config.runtime.as_ref())?;
-    runtime::run(
-        &runtime,
-        runtime::blocking(move || {
-            let manifest = trust.check(&signed)?;
-            verify::file(&path, &manifest, &|| match cancelled.is_cancelled() {
-                true => Err(Error::Cancelled {
-                    maybe_executed: false,
-                }),
-                false => Ok(()),
-            })?;
-            Ok(Update::new(path, &manifest))
-        }),
-    )
-    .await
+    updater::verify(config, file.as_ref().to_owned(), manifest, signature).await
 }

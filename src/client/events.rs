@@ -1,16 +1,13 @@
 //! Events by way of the durable queue.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::Serialize;
-use skyline_protocol::methods::{self, SEND_EVENT};
+use skyline_protocol::methods;
 
 use super::{Client, payload_error};
-use crate::error::{Error, Result};
-use crate::event_queue::{Delivery, EventCounters};
-use crate::session::{CallOptions, ConnectionState, Session};
+use crate::error::Result;
+use crate::event_queue::EventCounters;
 
 impl Client {
     /// Queues an event of the product for delivery: its name, for example `app.navigation`, and
@@ -27,13 +24,15 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// - [`Error::Payload`] when the name has more than 256 bytes, none, or a control character,
-    ///   or the data do not convert to a map of at most 64 KiB;
-    /// - [`Error::EventQueueFull`] when the queue is full and may
+    /// - [`Error::Payload`](crate::Error::Payload) when the name has more than 256 bytes, none, or
+    ///   a control character, or the data do not convert to a map of at most 64 KiB;
+    /// - [`Error::EventQueueFull`](crate::Error::EventQueueFull) when the queue is full and may
     ///   not drop anything, or when the disk is too slow for synced events;
-    /// - [`Error::State`] when the event has to be on disk and cannot be
+    /// - [`Error::State`](crate::Error::State) when the event has to be on disk and cannot be
     ///   stored;
-    /// - [`Error::ShutDown`] after [`Client::shutdown`].
+    /// - [`Error::ShutDown`](crate::Error::ShutDown) after [`Client::shutdown`];
+    /// - [`Error::InvalidConfiguration`](crate::Error::InvalidConfiguration) in a build without the
+    ///   feature `events`.
     ///
     /// With any of them the event is not queued.
     pub async fn track<T: Serialize + ?Sized>(&self, name: &str, data: &T) -> Result<()> {
@@ -55,7 +54,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// - [`Error::DeadlineExceeded`] when `deadline` passes first;
+    /// - [`Error::DeadlineExceeded`](crate::Error::DeadlineExceeded) when `deadline` passes first;
     ///   the events stay in the queue;
     /// - what ended the client, when it ended before that.
     pub async fn flush_events(&self, deadline: Duration) -> Result<()> {
@@ -65,41 +64,5 @@ impl Client {
     /// What became of the events.
     pub fn event_counters(&self) -> EventCounters {
         self.events.counters()
-    }
-}
-
-/// The way of the queue's events to the server.
-pub(super) struct OverSession(pub(super) Arc<Session>);
-
-impl Delivery for OverSession {
-    async fn ready(&mut self) -> Result<()> {
-        self.0.ready().await
-    }
-
-    async fn finished(&self) -> Error {
-        let mut states = self.0.states();
-        loop {
-            match states.next_state().await {
-                Some(ConnectionState::Refused(error) | ConnectionState::Breached(error)) => {
-                    return error;
-                }
-                Some(ConnectionState::ShutDown) | None => {
-                    return Error::ShutDown {
-                        maybe_executed: false,
-                    };
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
-    async fn send(&mut self, payload: Bytes) -> Result<()> {
-        let options = CallOptions {
-            deadline: self.0.default_deadline(),
-            // The queue sends an event again by itself.
-            idempotent: false,
-        };
-        let call = self.0.call(SEND_EVENT, Some(payload), options);
-        call.await.map(drop)
     }
 }

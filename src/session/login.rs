@@ -22,8 +22,7 @@ use crate::config::ClientConfig;
 use crate::connection::{Answer, Connection, End, Options, Outgoing, unix_seconds};
 use crate::device::DeviceIdentity;
 use crate::error::{BreachReason, Error, Result};
-use crate::event_queue::Place;
-use crate::login_record::{self, LoginRecord};
+use crate::login_record::LoginRecord;
 use crate::transport::Socket;
 use crate::wake::Wall;
 use crate::{runtime, state, transport};
@@ -49,9 +48,9 @@ pub(crate) struct Settings {
     /// Where WebSockets come from: the network, but for the simulation of the reconnecting.
     pub(super) dialer: Box<dyn Dial>,
     pub(super) wall: Wall,
-    url: Url,
+    pub(crate) url: Url,
     device: DeviceIdentity,
-    state_folder: PathBuf,
+    pub(crate) state_folder: PathBuf,
 }
 
 /// Makes the WebSockets of a client.
@@ -109,19 +108,6 @@ impl Settings {
             device,
             state_folder,
         })
-    }
-
-    /// Where the events of this product, license and server are kept.
-    pub(crate) fn event_place(&self) -> Place {
-        let config = &self.config;
-        Place {
-            folder: self.state_folder.clone(),
-            installation: login_record::file_name(
-                self.url.as_str(),
-                &config.product_id,
-                &config.license_key,
-            ),
-        }
     }
 }
 

@@ -49,16 +49,12 @@ pub(crate) async fn connect(url: &Url, config: &ClientConfig) -> Result<Socket> 
     within_deadline(url, config, open(url, config)).await
 }
 
-/// Opens a byte stream to the host of `url`, within the configured connect deadline.
+/// Opens a connection, within the configured connect deadline.
 ///
 /// # Errors
 ///
-/// [`Error::Connection`] with what stood in the way.
-pub(crate) async fn connect_bytes(url: &Url, config: &ClientConfig) -> Result<Watched> {
-    within_deadline(url, config, open_bytes(url, config)).await
-}
-
-async fn within_deadline<T>(
+/// [`Error::Connection`] when the deadline passes first, and those of `opened`.
+pub(crate) async fn within_deadline<T>(
     url: &Url,
     config: &ClientConfig,
     opened: impl Future<Output = Result<T>>,
@@ -76,7 +72,12 @@ async fn within_deadline<T>(
     }
 }
 
-async fn open_bytes(url: &Url, config: &ClientConfig) -> Result<Watched> {
+/// Opens a byte stream to the host of `url`.
+///
+/// # Errors
+///
+/// [`Error::Connection`] with what stood in the way.
+pub(crate) async fn open_bytes(url: &Url, config: &ClientConfig) -> Result<Watched> {
     let tcp = dial::dial(url, &config.proxy).await?;
     Ok(if matches!(url.scheme(), "wss" | "https") {
         Watched::new(tls::connect(url, tcp, &config.extra_root_certificates).await?)

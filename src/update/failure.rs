@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::error::Error;
-
 macro_rules! update_failures {
     ($($name:ident $text:literal $code:literal $doc:literal $sentence:literal,)*) => {
         /// Why an update was refused or could not be had (docs/protocol.md, section 8). Nothing is
@@ -83,14 +81,4 @@ update_failures! {
     Folder "folder" "UPDATE_FOLDER"
         "The target folder, or a file in it, could not be used."
         "the update's folder or file cannot be used: choose one that this user may read and write",
-}
-
-impl UpdateFailure {
-    /// The error of this failure with its particulars.
-    pub(crate) fn with(self, detail: impl fmt::Display) -> Error {
-        Error::Update {
-            failure: self,
-            detail: detail.to_string(),
-        }
-    }
 }

@@ -14,18 +14,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::Update;
-use super::failure::UpdateFailure;
 use super::folder;
-use super::progress::{PACE, Teller};
 use super::request::{self, Answer, Have};
 use super::slot::{LOCK_RETRY, Resume, Slot};
+use super::teller::{PACE, Teller};
 use super::trust::{self, Trust};
 use super::verify;
 use crate::config::ClientConfig;
 use crate::error::{Error, Result};
 use crate::runtime;
-use crate::session::Backoff;
+use crate::session::backoff::Backoff;
+use crate::update::{Update, UpdateFailure};
 
 /// How often the file, or the part of it that is sent, may turn out not to be that of the partial
 /// file: a release that is replaced while it is downloaded is one, and nobody replaces several in

@@ -6,9 +6,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::Backlog;
-use super::config::{EventDurability, EventQueueConfig};
 use super::event::Event;
 use crate::error::{Error, Result};
+use crate::event_queue::{EventDurability, EventQueueConfig};
 
 /// An event on its way to the disk, with somebody waiting for it to arrive there.
 #[derive(Debug)]

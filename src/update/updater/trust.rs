@@ -8,9 +8,9 @@ use skyline_protocol::update::{
 };
 use skyline_protocol::version::{self, Version};
 
-use super::failure::UpdateFailure;
 use crate::config::ClientConfig;
 use crate::error::{Error, Result};
+use crate::update::UpdateFailure;
 
 /// What an update is measured by.
 #[derive(Debug, Clone)]

@@ -14,12 +14,12 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use url::{Position, Url};
 
-use super::address;
-use super::failure::UpdateFailure;
+use super::source;
 use crate::config::ClientConfig;
 use crate::error::{ConnectionFailure, Error, Result};
 use crate::runtime::AbortOnDrop;
 use crate::transport;
+use crate::update::UpdateFailure;
 
 /// How many redirects are followed: the bound of most HTTP clients is higher, and no release needs
 /// more than one to a store of files and one within it.
@@ -124,7 +124,7 @@ pub(super) async fn get(config: &ClientConfig, url: &Url, have: Option<&Have>) -
             .and_then(|value| value.to_str().ok());
         let location = location
             .ok_or_else(|| UpdateFailure::Redirect.with("it names no location, or not in ASCII"))?;
-        url = address::redirected(&url, location)?;
+        url = source::redirected(&url, location)?;
         tracing::debug!(host = url.host_str(), "the update is elsewhere");
     }
     Err(UpdateFailure::Redirect.with(format!("more than {MAX_REDIRECTS} in a row")))
@@ -135,7 +135,8 @@ fn is_redirect(status: StatusCode) -> bool {
 }
 
 async fn get_once(config: &ClientConfig, url: &Url, have: Option<&Have>) -> Result<Answer> {
-    let stream = transport::connect_bytes(url, config).await?;
+    let opened = transport::open_bytes(url, config);
+    let stream = transport::within_deadline(url, config, opened).await?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD_BYTES)
         .handshake(TokioIo::new(stream))

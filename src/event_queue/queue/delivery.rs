@@ -11,7 +11,7 @@ use super::backlog::Outcome;
 use super::event::Event;
 use super::shared::Shared;
 use crate::error::{Error, Result};
-use crate::session::{Backoff, MAX_RETRY_AFTER};
+use crate::session::backoff::{Backoff, MAX_RETRY_AFTER};
 
 /// The way to the server.
 pub(crate) trait Delivery: Send + 'static {
@@ -136,9 +136,9 @@ mod tests {
     use uuid::Uuid;
 
     use super::super::backlog::Backlog;
-    use super::super::config::EventQueueConfig;
     use super::*;
     use crate::config::Reconnect;
+    use crate::event_queue::EventQueueConfig;
 
     /// Much longer than a test takes, and shorter than any wait that these tests are to end.
     const SOON: Duration = Duration::from_secs(30);

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::config::MAX_MAX_BYTES;
 use super::event::Event;
 use super::record::{self, MAX_RECORD_BYTES, Marker};
-use crate::state;
+use crate::event_queue::config::MAX_MAX_BYTES;
+use crate::session::Settings;
+use crate::{login_record, state};
 
 /// How the names of log files end.
 const EXTENSION: &str = "events";
@@ -45,6 +46,18 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let config = &settings.config;
+        Self {
+            folder: settings.state_folder.clone(),
+            installation: login_record::file_name(
+                settings.url.as_str(),
+                &config.product_id,
+                &config.license_key,
+            ),
+        }
+    }
+
     fn path(&self, marker: &Marker) -> PathBuf {
         let marker = hex::encode(marker);
         let name = format!("{}.{marker}.{EXTENSION}", self.installation);

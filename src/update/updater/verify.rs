@@ -7,8 +7,8 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use skyline_protocol::update::Manifest;
 
-use super::failure::UpdateFailure;
 use crate::error::{Error, Result};
+use crate::update::UpdateFailure;
 
 /// How much of a file is read at once, in bytes: more is not faster.
 const CHUNK_BYTES: usize = 256 << 10;

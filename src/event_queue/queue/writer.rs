@@ -172,9 +172,9 @@ mod tests {
     use uuid::Uuid;
 
     use super::super::backlog::{Backlog, Outcome};
-    use super::super::config::{EventDurability, EventOverflow, EventQueueConfig};
     use super::super::log::Place;
     use super::*;
+    use crate::event_queue::{EventDurability, EventOverflow, EventQueueConfig};
 
     fn place(folder: &Path) -> Place {
         Place {

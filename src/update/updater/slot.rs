@@ -12,12 +12,12 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use skyline_protocol::update::{Manifest, SignedManifest};
 
-use super::failure::UpdateFailure;
 use super::folder;
 use super::trust::Trust;
 use super::verify;
 use crate::error::{Error, Result};
 use crate::state;
+use crate::update::UpdateFailure;
 
 /// What the first line of the notes says; another layout gets another line.
 const HEADER: &str = "skyline-update-v1";
