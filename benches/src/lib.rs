@@ -6,9 +6,15 @@
 
 mod load;
 mod pace;
+mod peer;
+mod process;
 mod report;
 mod task;
 
 pub use self::load::run;
+pub use self::peer::{Licensee, Session};
+pub use self::process::Process;
 pub use self::report::{Latency, Report};
-pub use self::task::{Access, Task, TaskError, message_pack_bin};
+pub use self::task::{
+    Access, Licenses, Task, TaskError, connections, message_pack_bin, server_process,
+};

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::Process;
+
 /// A variable of the environment is missing or makes no sense.
 #[derive(Debug, Error)]
 pub enum TaskError {
@@ -81,6 +83,37 @@ impl Access {
             state_folder: required("SKYLINE_STATE_FOLDER")?,
         })
     }
+}
+
+/// `BENCH_LICENSE_KEYS`: licenses that nobody has used, for workers that make many connections.
+#[derive(Debug, Clone)]
+pub struct Licenses(pub Vec<String>);
+
+impl Licenses {
+    /// Reads them; there is at least one.
+    ///
+    /// # Errors
+    /// [`TaskError`] when there are none.
+    pub fn from_environment() -> Result<Self, TaskError> {
+        let keys: String = required("BENCH_LICENSE_KEYS")?;
+        Ok(Self(keys.split(',').map(str::to_owned).collect()))
+    }
+}
+
+/// `BENCH_CONNECTIONS`: how many connections to hold open.
+///
+/// # Errors
+/// [`TaskError`] when there is no such number, or it is 0.
+pub fn connections() -> Result<usize, TaskError> {
+    at_least_one("BENCH_CONNECTIONS")
+}
+
+/// `SKYLINE_SERVER_PID`: the server, whose memory and processor time is measured.
+///
+/// # Errors
+/// [`TaskError`] when it is missing or no number.
+pub fn server_process() -> Result<Process, TaskError> {
+    required("SKYLINE_SERVER_PID").map(Process)
 }
 
 /// The MessagePack bin of `length` zeros.
