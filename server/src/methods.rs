@@ -1,6 +1,6 @@
 //! What the methods do (docs/protocol.md, section 5).
 
-use std::{net::IpAddr, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use skyline_protocol::{
@@ -280,8 +280,9 @@ async fn log_in(
         // No product has such a name: it is unknown like any other.
         return Err(Fault::Refused(Refusal::NotFound).into());
     }
-    let decide = |facts: &_| licensing::decide(&attempt, facts, &policy);
-    let outcome = server.store.login(&attempt, &decide).await;
+    let attempt = Arc::new(attempt);
+    let decide = Box::new(move |attempt: &_, facts: &_| licensing::decide(attempt, facts, &policy));
+    let outcome = server.store.login(Arc::clone(&attempt), decide).await;
     let (license, login, acceptance) = match outcome.map_err(Fault::from)? {
         LoginOutcome::Accepted {
             license,
@@ -297,7 +298,7 @@ async fn log_in(
                 fault: Fault::Refused(refusal),
                 license,
                 detail: particulars(refusal, &attempt),
-                product: Some(attempt.product_id).filter(|name| is_name(name)),
+                product: Some(attempt.product_id.clone()).filter(|name| is_name(name)),
             });
         }
     };

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use common::{Backend, Database, MONTHLY, PRODUCT, by, within};
 use futures_util::future::join_all;
@@ -99,8 +99,9 @@ fn attempt(key: &LicenseKey, device: &str) -> LoginAttempt {
 
 async fn log_in(store: &SqlStore, attempt: &LoginAttempt) -> LoginOutcome {
     let policy = ResyncPolicy::default();
-    let decide = |facts: &_| decide(attempt, facts, &policy);
-    within(store.login(attempt, &decide)).await.unwrap()
+    let decide = Box::new(move |attempt: &_, facts: &_| decide(attempt, facts, &policy));
+    let attempt = Arc::new(attempt.clone());
+    within(store.login(attempt, decide)).await.unwrap()
 }
 
 fn accepted(outcome: &LoginOutcome) -> bool {

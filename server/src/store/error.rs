@@ -1,6 +1,6 @@
 //! Why the store could not do as it was told.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, sync::Arc};
 
 use jiff::civil::Date;
 
@@ -69,4 +69,7 @@ pub enum StoreError {
     /// The database itself failed.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
+    /// The transaction failed that this write shared with others.
+    #[error(transparent)]
+    Together(Arc<StoreError>),
 }

@@ -9,7 +9,7 @@ mod error;
 mod records;
 mod sql;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -29,8 +29,9 @@ pub use records::{
 };
 pub use sql::{DEFAULT_MAX_DATABASE_CONNECTIONS, SqlStore, StoreOptions, restore_sqlite};
 
-/// The decision to be taken within [`Store::login`]'s transaction.
-pub type Decide<'a> = dyn Fn(&LoginFacts) -> Decision + Send + Sync + 'a;
+/// The decision to be taken within [`Store::login`]'s transaction, of the attempt and what is known
+/// about it. It may be taken again, when the transaction has to begin again.
+pub type Decide = dyn Fn(&LoginAttempt, &LoginFacts) -> Decision + Send + Sync;
 
 /// Everything the server remembers.
 ///
@@ -131,8 +132,8 @@ pub trait Store: Send + Sync {
     /// reported login of an accepted attempt is confirmed too.
     async fn login(
         &self,
-        attempt: &LoginAttempt,
-        decide: &Decide<'_>,
+        attempt: Arc<LoginAttempt>,
+        decide: Box<Decide>,
     ) -> Result<LoginOutcome, StoreError>;
 
     /// Notes that the client received the answer of a login. Returns how many confirmed resyncs

@@ -1,9 +1,12 @@
 //! The transactions of a login: facts, decision, effects.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::Row;
 
-use super::{SqlStore, Writing, audit, rows};
+use super::{Dialect, SqlStore, Writing, audit, group::Write, rows};
 use crate::{
     licensing::{Acceptance, Decision, LoginAttempt, LoginFacts, LoginHistory, Refusal},
     model::{License, LicenseId, LoginId, Stamp},
@@ -12,69 +15,84 @@ use crate::{
 
 pub(super) async fn login(
     store: &SqlStore,
-    attempt: &LoginAttempt,
-    decide: &Decide<'_>,
+    attempt: Arc<LoginAttempt>,
+    decide: Box<Decide>,
 ) -> Result<LoginOutcome, StoreError> {
-    let mut transaction = store.begin().await?;
-    let facts = gather(store, &mut transaction, attempt).await?;
-    let outcome = match (decide(&facts), &facts.license) {
-        (Decision::Accept(acceptance), Some((license, history))) => {
-            let login = accept(&mut transaction, attempt, license, history, &acceptance).await?;
-            LoginOutcome::Accepted {
-                license: license.id,
-                login,
-                acceptance,
+    let login = Login {
+        dialect: store.dialect,
+        key_hash: store.secret.hash(&attempt.license_key),
+        attempt,
+        decide,
+    };
+    store.write(login).await
+}
+
+/// An attempt to log in.
+struct Login {
+    dialect: Dialect,
+    key_hash: String,
+    attempt: Arc<LoginAttempt>,
+    decide: Box<Decide>,
+}
+
+#[async_trait]
+impl Write for Login {
+    type Answer = LoginOutcome;
+
+    async fn run(&self, transaction: &mut Writing) -> Result<LoginOutcome, StoreError> {
+        let attempt = &self.attempt;
+        let facts = self.gather(transaction).await?;
+        Ok(match ((self.decide)(attempt, &facts), &facts.license) {
+            (Decision::Accept(acceptance), Some((license, history))) => {
+                let login = accept(transaction, attempt, license, history, &acceptance).await?;
+                LoginOutcome::Accepted {
+                    license: license.id,
+                    login,
+                    acceptance,
+                }
             }
-        }
-        // No decision may let in somebody without a license; there is nothing to write it to.
-        (Decision::Accept(_), None) => LoginOutcome::Refused {
-            refusal: Refusal::NotFound,
-            license: None,
-        },
-        (Decision::Refuse(refusal), known) => LoginOutcome::Refused {
-            refusal,
-            license: known.as_ref().map(|(license, _)| license.id),
-        },
-    };
-    transaction.commit().await?;
-    Ok(outcome)
+            // No decision may let in somebody without a license; there is nothing to write it to.
+            (Decision::Accept(_), None) => LoginOutcome::Refused {
+                refusal: Refusal::NotFound,
+                license: None,
+            },
+            (Decision::Refuse(refusal), known) => LoginOutcome::Refused {
+                refusal,
+                license: known.as_ref().map(|(license, _)| license.id),
+            },
+        })
+    }
 }
 
-async fn gather(
-    store: &SqlStore,
-    transaction: &mut Writing,
-    attempt: &LoginAttempt,
-) -> Result<LoginFacts, StoreError> {
-    let product = sqlx::query(rows::PRODUCT)
-        .bind(&*attempt.product_id)
-        .fetch_optional(&mut **transaction)
-        .await?
-        .map(|row| rows::product(&row))
-        .transpose()?;
-    let license = match find_license(store, transaction, attempt).await? {
-        Some(license) => {
-            let history = find_history(transaction, attempt, license.id).await?;
-            Some((license, history))
-        }
-        None => None,
-    };
-    Ok(LoginFacts { product, license })
-}
+impl Login {
+    async fn gather(&self, transaction: &mut Writing) -> Result<LoginFacts, StoreError> {
+        let product = sqlx::query(rows::PRODUCT)
+            .bind(&*self.attempt.product_id)
+            .fetch_optional(&mut **transaction)
+            .await?
+            .map(|row| rows::product(&row))
+            .transpose()?;
+        let license = match self.find_license(transaction).await? {
+            Some(license) => {
+                let history = find_history(transaction, &self.attempt, license.id).await?;
+                Some((license, history))
+            }
+            None => None,
+        };
+        Ok(LoginFacts { product, license })
+    }
 
-/// The license of the attempt's key, if it was issued for the attempt's product; locked until the
-/// transaction ends.
-async fn find_license(
-    store: &SqlStore,
-    transaction: &mut Writing,
-    attempt: &LoginAttempt,
-) -> Result<Option<License>, StoreError> {
-    let license = sqlx::query(store.dialect.license_by_key_locked())
-        .bind(store.secret.hash(&attempt.license_key))
-        .fetch_optional(&mut **transaction)
-        .await?
-        .map(|row| rows::license(&row))
-        .transpose()?;
-    Ok(license.filter(|license| license.product_id == attempt.product_id))
+    /// The license of the attempt's key, if it was issued for the attempt's product; locked until
+    /// the transaction ends.
+    async fn find_license(&self, transaction: &mut Writing) -> Result<Option<License>, StoreError> {
+        let license = sqlx::query(self.dialect.license_by_key_locked())
+            .bind(self.key_hash.clone())
+            .fetch_optional(&mut **transaction)
+            .await?
+            .map(|row| rows::license(&row))
+            .transpose()?;
+        Ok(license.filter(|license| license.product_id == self.attempt.product_id))
+    }
 }
 
 async fn find_history(
@@ -241,24 +259,43 @@ pub(super) async fn confirm(
     login: LoginId,
     since: Timestamp,
 ) -> Result<u32, StoreError> {
-    let mut transaction = store.begin().await?;
-    // Of two confirmations at the same time, one must count the other.
-    sqlx::query(store.dialect.license_of_login_locked())
-        .bind(login.0)
-        .execute(&mut *transaction)
+    let confirmation = Confirmation {
+        dialect: store.dialect,
+        login,
+        since,
+    };
+    store.write(confirmation).await
+}
+
+/// A login of which the client shows that it received the answer.
+struct Confirmation {
+    dialect: Dialect,
+    login: LoginId,
+    since: Timestamp,
+}
+
+#[async_trait]
+impl Write for Confirmation {
+    type Answer = u32;
+
+    async fn run(&self, transaction: &mut Writing) -> Result<u32, StoreError> {
+        // Of two confirmations at the same time, one must count the other.
+        sqlx::query(self.dialect.license_of_login_locked())
+            .bind(self.login.0)
+            .execute(&mut **transaction)
+            .await?;
+        mark_confirmed(transaction, self.login).await?;
+        let resyncs = sqlx::query_scalar::<_, i64>(
+            "SELECT COUNT(*) FROM logins AS counted JOIN logins AS this ON this.id = $1
+             WHERE this.resync = 1 AND counted.license_id = this.license_id
+               AND counted.resync = 1 AND counted.confirmed = 1 AND counted.accepted_at > $2",
+        )
+        .bind(self.login.0)
+        .bind(self.since.as_second())
+        .fetch_one(&mut **transaction)
         .await?;
-    mark_confirmed(&mut transaction, login).await?;
-    let resyncs = sqlx::query_scalar::<_, i64>(
-        "SELECT COUNT(*) FROM logins AS counted JOIN logins AS this ON this.id = $1
-         WHERE this.resync = 1 AND counted.license_id = this.license_id
-           AND counted.resync = 1 AND counted.confirmed = 1 AND counted.accepted_at > $2",
-    )
-    .bind(login.0)
-    .bind(since.as_second())
-    .fetch_one(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    count(resyncs)
+        count(resyncs)
+    }
 }
 
 pub(super) async fn forget(store: &SqlStore, id: LicenseId) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@
 
 mod backup;
 mod catalogue;
+mod group;
 mod journal;
 mod keys;
 mod licenses;
@@ -14,13 +15,14 @@ mod open;
 mod releases;
 mod rows;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use skyline_protocol::{LicenseKey, update::Manifest};
 use sqlx::{Any, AnyPool, Transaction};
 
+use self::group::{Group, Write};
 use super::{
     AuditEntry, AuditFilter, Decide, EventFilter, LicenseChange, LoginOutcome, NewAuditEntry,
     NewLicense, PlanChange, PortableLicense, ProductChange, ReleaseFilter, Store, StoreError,
@@ -51,19 +53,40 @@ enum Dialect {
 /// pools are the same one.
 pub struct SqlStore {
     writer: AnyPool,
+    group: Group,
     readers: AnyPool,
     dialect: Dialect,
     secret: KeySecret,
 }
 
 impl SqlStore {
+    async fn begin(&self) -> Result<Writing, StoreError> {
+        self.dialect.begin(&self.writer).await
+    }
+
+    /// Makes a write in a transaction. SQLite, whose transactions that write are one after the
+    /// other, makes one of all that wait; those of PostgreSQL go on side by side.
+    async fn write<W: Write>(&self, write: W) -> Result<W::Answer, StoreError> {
+        match self.dialect {
+            Dialect::Sqlite => self.group.write(write).await,
+            Dialect::Postgres => {
+                let mut transaction = self.begin().await?;
+                let answer = write.run(&mut transaction).await?;
+                transaction.commit().await?;
+                Ok(answer)
+            }
+        }
+    }
+}
+
+impl Dialect {
     /// Begins a transaction that writes. On SQLite it holds the write lock from its start, so that
     /// what it reads is still true when it writes; on PostgreSQL the rows that matter are locked
     /// one by one ([`Dialect::license_by_key_locked`]).
-    async fn begin(&self) -> Result<Writing, StoreError> {
-        Ok(match self.dialect {
-            Dialect::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
-            Dialect::Postgres => self.writer.begin().await?,
+    async fn begin(self, writer: &AnyPool) -> Result<Writing, StoreError> {
+        Ok(match self {
+            Self::Sqlite => writer.begin_with("BEGIN IMMEDIATE").await?,
+            Self::Postgres => writer.begin().await?,
         })
     }
 }
@@ -176,8 +199,8 @@ impl Store for SqlStore {
 
     async fn login(
         &self,
-        attempt: &LoginAttempt,
-        decide: &Decide<'_>,
+        attempt: Arc<LoginAttempt>,
+        decide: Box<Decide>,
     ) -> Result<LoginOutcome, StoreError> {
         login::login(self, attempt, decide).await
     }

@@ -13,7 +13,7 @@ use sqlx::{
     migrate::Migrator,
 };
 
-use super::{Dialect, SqlStore, keys};
+use super::{Dialect, SqlStore, group::Group, keys};
 use crate::{
     key_secret::KeySecretError,
     store::{DatabaseAddress, StoreError},
@@ -144,6 +144,7 @@ impl StoreOptions {
             Dialect::Postgres => writer.clone(),
         };
         Ok(SqlStore {
+            group: Group::new(writer.clone()),
             writer,
             readers,
             dialect,
