@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use axum::extract::ws::{CloseFrame, Message, close_code};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use skyline_protocol::{
@@ -30,10 +30,16 @@ use crate::{
 pub(crate) const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(server: &Server, socket: WebSocket, client: &Client, meter: &Meter) {
-    let (mut sink, mut stream) = socket.split();
+pub(crate) async fn serve(
+    server: &Server,
+    (mut sink, mut stream): (Sink, Stream),
+    client: &Client,
+    meter: &Meter,
+) {
     let mut license = None;
-    let end = match begin(server, client.address, &mut sink, &mut stream).await {
+    // On the heap, which takes it back: an idle connection is past all of it.
+    let begun = Box::pin(begin(server, client.address, &mut sink, &mut stream)).await;
+    let end = match begun {
         Ok(connection) => {
             meter.lift_allowance();
             license = Some(connection.session.license);

@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use futures_util::StreamExt;
 use tokio::net::TcpListener;
 use tracing::Instrument;
 
@@ -144,7 +145,9 @@ async fn websocket(
         .max_message_size(server.config.max_packet_bytes)
         .max_frame_size(server.config.max_packet_bytes)
         .on_upgrade(move |socket| {
-            async move { connection::serve(&server, socket, &client, &accepted.meter).await }
+            // Before the future is made, which would keep room for the whole of it.
+            let halves = socket.split();
+            async move { connection::serve(&server, halves, &client, &accepted.meter).await }
                 .instrument(span)
         })
 }
