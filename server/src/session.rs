@@ -1,13 +1,18 @@
 //! An open session: the calls of one connection (docs/protocol.md, sections 3 and 4).
 
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::Poll,
+};
+
 use axum::extract::ws::{Message, close_code};
 use bytes::{Bytes, BytesMut};
-use futures_util::{SinkExt, StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, SinkExt, StreamExt, stream::FuturesUnordered};
 use skyline_protocol::Sealer;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval_at, timeout},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::{
     connection::{CLOSE_DEADLINE, Connection},
@@ -29,6 +34,59 @@ enum Outgoing<'a> {
     Ping,
 }
 
+/// Room of a queue that an idle session keeps, in entries: what a burst has taken is given back.
+const KEPT_ENTRIES: usize = 4;
+
+/// What waits to be written. It has no bound of its own: each reply has its place in flight, and
+/// there is one ping at a tick.
+///
+/// It wakes nobody: both halves of a session belong to one task, which polls the writing half after
+/// each turn of the reading one.
+struct Outbox<'a>(Mutex<Posted<'a>>);
+
+#[derive(Default)]
+struct Posted<'a> {
+    queue: VecDeque<Outgoing<'a>>,
+    closed: bool,
+}
+
+impl<'a> Outbox<'a> {
+    fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    fn post(&self, outgoing: Outgoing<'a>) {
+        self.lock().queue.push_back(outgoing);
+    }
+
+    /// Nothing will be posted any more.
+    fn close(&self) {
+        self.lock().closed = true;
+    }
+
+    fn try_next(&self) -> Option<Outgoing<'a>> {
+        let mut posted = self.lock();
+        let next = posted.queue.pop_front();
+        if next.is_none() {
+            posted.queue.shrink_to(KEPT_ENTRIES);
+        }
+        next
+    }
+
+    /// `None`: there is nothing, and nothing will be.
+    async fn next(&self) -> Option<Outgoing<'a>> {
+        poll_fn(|_| match self.try_next() {
+            None if !self.lock().closed => Poll::Pending,
+            next => Poll::Ready(next),
+        })
+        .await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Posted<'a>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// An open session. Reading and writing are two futures of one task: neither waits for the other,
 /// so that a peer that writes before it reads cannot lock both ends.
 pub(crate) async fn converse(
@@ -48,8 +106,7 @@ pub(crate) async fn converse(
         server.config.max_calls_in_flight,
         server.config.max_bytes_in_flight,
     );
-    // Unbounded, and yet bounded: what is in it has its place in flight, beside one ping at a tick.
-    let (outbox, inbox) = mpsc::unbounded_channel();
+    let outbox = Outbox::new();
     let packets = server.config.max_packets_per_key;
     let receiving = Receiving {
         server,
@@ -57,15 +114,17 @@ pub(crate) async fn converse(
         calls_left: packets.saturating_sub(sealer.packets_used()) / 2,
         session: &session,
         in_flight: &in_flight,
-        outbox,
+        outbox: &outbox,
     };
-    let receive = receiving.run(peer, stream, meter);
-    let transmit = transmit(server, session.language, sealer, sink, inbox);
-    tokio::pin!(receive, transmit);
+    let mut receive = pin!(receiving.run(peer, stream, meter));
+    let mut transmit = pin!(transmit(server, session.language, sealer, sink, &outbox));
     tokio::select! {
+        // All that one turn of reading finds to answer is written in the same turn, by one flush.
+        biased;
         end = &mut receive => {
             if !matches!(end, End::Drop(_)) {
                 // The answers that are ready still go out, the one to a breach among them.
+                outbox.close();
                 let _ = timeout(CLOSE_DEADLINE, transmit).await;
             }
             end
@@ -75,16 +134,16 @@ pub(crate) async fn converse(
 }
 
 /// The reading half of a session, and the calls that it has begun.
-struct Receiving<'a> {
+struct Receiving<'a, 'o> {
     server: &'a Server,
     /// Calls for which the session key has packets.
     calls_left: u64,
     session: &'a Session,
     in_flight: &'a InFlight,
-    outbox: mpsc::UnboundedSender<Box<Outgoing<'a>>>,
+    outbox: &'o Outbox<'a>,
 }
 
-impl<'a> Receiving<'a> {
+impl<'a> Receiving<'a, '_> {
     async fn run(self, mut peer: Peer, stream: &mut Stream, meter: &Meter) -> End {
         let mut calls = FuturesUnordered::new();
         let mut login_confirmed = false;
@@ -93,17 +152,17 @@ impl<'a> Receiving<'a> {
         let interval = self.server.config.ping_interval;
         let mut ticks = interval_at(Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stopped = pin!(self.server.stop.cancelled());
         let end = loop {
             if calls_left == 0 {
                 break End::EXHAUSTED;
             }
             tokio::select! {
-                () = self.server.stop.cancelled() => break End::STOPPING,
-                Some((outcome, ticket)) = calls.next(), if !calls.is_empty() => {
-                    if let Err(end) = self.deliver(outcome, ticket) {
-                        break end;
-                    }
-                }
+                // In this order a packet that is there is taken without a look at what is not.
+                // What comes after it has its turn when the packets, or the places in flight, are
+                // used up.
+                biased;
+                () = &mut stopped => break End::STOPPING,
                 packet = async { self.in_flight.room().await; next_packet(stream).await } => {
                     calls_left = calls_left.saturating_sub(1);
                     let packet = match packet {
@@ -111,10 +170,25 @@ impl<'a> Receiving<'a> {
                         Err(end) => break end,
                     };
                     let ticket = self.in_flight.enter(packet.len());
-                    match self.take(&mut peer, packet, ticket, &mut login_confirmed).await {
-                        Ok(Some((call, ticket))) => calls.push(self.work(call, ticket)),
-                        Ok(None) => {}
-                        Err(end) => break end,
+                    let (call, ticket) =
+                        match self.take(&mut peer, packet, ticket, &mut login_confirmed).await {
+                            Ok(Some(taken)) => taken,
+                            Ok(None) => continue,
+                            Err(end) => break end,
+                        };
+                    let mut work = Box::pin(self.work(call, ticket));
+                    // What needs to wait for nothing is done at once.
+                    let Some((outcome, ticket)) = work.as_mut().now_or_never() else {
+                        calls.push(work);
+                        continue;
+                    };
+                    if let Err(end) = self.deliver(outcome, ticket) {
+                        break end;
+                    }
+                }
+                Some((outcome, ticket)) = calls.next(), if !calls.is_empty() => {
+                    if let Err(end) = self.deliver(outcome, ticket) {
+                        break end;
                     }
                 }
                 _ = ticks.tick() => {
@@ -158,14 +232,13 @@ impl<'a> Receiving<'a> {
             Err(violation) => {
                 let (end, answer) = refuse(violation);
                 if let Some((seq, fault)) = answer {
-                    self.answer_fault(seq, &fault, ticket).await;
+                    Box::pin(self.answer_fault(seq, &fault, ticket)).await;
                 }
                 return Err(end);
             }
         };
         if !authentic {
-            self.answer_fault(call.seq, &Fault::InvalidSession, ticket)
-                .await;
+            Box::pin(self.answer_fault(call.seq, &Fault::InvalidSession, ticket)).await;
             return Err(End::Breach(
                 Breach::Token,
                 close_code::POLICY,
@@ -173,10 +246,10 @@ impl<'a> Receiving<'a> {
             ));
         }
         if !*login_confirmed {
-            match methods::confirm_login(self.server, self.session).await {
+            match Box::pin(methods::confirm_login(self.server, self.session)).await {
                 Ok(()) => *login_confirmed = true,
                 Err(fault) => {
-                    self.answer_fault(call.seq, &fault, ticket).await;
+                    Box::pin(self.answer_fault(call.seq, &fault, ticket)).await;
                     return match fault {
                         Fault::Internal => Ok(None),
                         _ => Err(End::Breach(
@@ -216,8 +289,7 @@ impl<'a> Receiving<'a> {
     }
 
     fn post(&self, outgoing: Outgoing<'a>) {
-        // It fails when the writing half has ended, which ends this half too.
-        let _ = self.outbox.send(Box::new(outgoing));
+        self.outbox.post(outgoing);
     }
 }
 
@@ -227,14 +299,14 @@ async fn transmit(
     language: Language,
     mut sealer: Sealer,
     sink: &mut Sink,
-    mut inbox: mpsc::UnboundedReceiver<Box<Outgoing<'_>>>,
+    outbox: &Outbox<'_>,
 ) -> End {
     let mut buffer = BytesMut::new();
     let mut written = Vec::new();
-    while let Some(first) = inbox.recv().await {
+    while let Some(first) = outbox.next().await {
         let mut next = Some(first);
         while let Some(outgoing) = next {
-            let message = match *outgoing {
+            let message = match outgoing {
                 Outgoing::Ping => Message::Ping(Bytes::new()),
                 Outgoing::Reply(reply, ticket) => {
                     written.push(ticket);
@@ -247,12 +319,13 @@ async fn transmit(
             if sink.feed(message).await.is_err() {
                 return End::Drop("the peer went away");
             }
-            next = inbox.try_recv().ok();
+            next = outbox.try_next();
         }
         if sink.flush().await.is_err() {
             return End::Drop("the peer went away");
         }
         written.clear();
+        written.shrink_to(KEPT_ENTRIES);
     }
     End::Drop("the reading half has ended")
 }
