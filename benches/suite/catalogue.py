@@ -49,6 +49,8 @@ class Worker:
     needs: tuple[str, ...] = ()
     # A server of its own, whose memory and time nobody else has used.
     fresh_server: bool = False
+    # What a just-in-time compiler needs before it counts, in seconds; the usual warm-up is shorter.
+    warmup: float = 0
     # Connections at a time that each need a license of their own.
     licenses: int = 1
 
@@ -115,8 +117,8 @@ def _plain(library: str, loop: str) -> Worker:
     return _python(f"{library} ({loop})", loop, "plain_client", BENCH_LIBRARY=library)
 
 
-def _foreign(name: str, script: str, *arguments: str) -> Worker:
-    return Worker(name, (script, *arguments), needs=(script, "--build"))
+def _foreign(name: str, script: str, *arguments: str, warmup: float = 0) -> Worker:
+    return Worker(name, (script, *arguments), needs=(script, "--build"), warmup=warmup)
 
 
 RAW = Worker("raw echo", _rust("raw-echo", "client", "--flush", "all"), endpoint="raw-all")
@@ -145,8 +147,8 @@ WEBSOCKETS = _plain("websockets", "asyncio")
 WEBSOCKETS_UVLOOP = _plain("websockets", "uvloop")
 PICOWS = _plain("picows", "asyncio")
 PICOWS_UVLOOP = _plain("picows", "uvloop")
-KOTLIN = _foreign("Kotlin", "scripts/kotlin-bench")
-KOTLIN_PLAIN = _foreign("plain Kotlin", "scripts/kotlin-bench", "--plain")
+KOTLIN = _foreign("Kotlin", "scripts/kotlin-bench", warmup=4)
+KOTLIN_PLAIN = _foreign("plain Kotlin", "scripts/kotlin-bench", "--plain", warmup=4)
 SWIFT = _foreign("Swift", "scripts/swift-bench")
 SWIFT_PLAIN = _foreign("plain Swift", "scripts/swift-bench", "--plain")
 

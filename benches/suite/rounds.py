@@ -110,12 +110,13 @@ class Runner:
                 if deployment
                 else self._servers.environment(worker)
             )
+            warmup = max(self._timing.warmup, worker.warmup)
             environment = {
                 **os.environ,
                 **access,
                 "BENCH_CALLERS": str(load.callers),
                 "BENCH_PAYLOAD_BYTES": str(load.payload_bytes),
-                "BENCH_WARMUP_SECONDS": str(self._timing.warmup),
+                "BENCH_WARMUP_SECONDS": str(warmup),
                 "BENCH_SECONDS": str(self._timing.measured),
                 **({"BENCH_RATE": str(load.rate)} if load.rate else {}),
                 **dict(worker.environment),
