@@ -151,6 +151,7 @@ KOTLIN = _foreign("Kotlin", "scripts/kotlin-bench", warmup=4)
 KOTLIN_PLAIN = _foreign("plain Kotlin", "scripts/kotlin-bench", "--plain", warmup=4)
 SWIFT = _foreign("Swift", "scripts/swift-bench")
 SWIFT_PLAIN = _foreign("plain Swift", "scripts/swift-bench", "--plain")
+SWIFT_SOCKET = _foreign("plain Swift, own socket", "scripts/swift-bench", "--plain-socket")
 
 STARTUP = Worker("startup", ("{python}/python", "benches/python/startup.py"))
 HANDSHAKES = Worker("handshakes", _rust("handshakes"), fresh_server=True, licenses=64)
@@ -194,6 +195,7 @@ MATRIX_WORKERS = (
     KOTLIN_PLAIN,
     SWIFT,
     SWIFT_PLAIN,
+    SWIFT_SOCKET,
 )
 PACED_WORKERS = tuple(worker for worker in MATRIX_WORKERS if worker is not RAW)
 
@@ -225,6 +227,9 @@ COMPARISONS: tuple[Comparison, ...] = (
     Comparison(KOTLIN, KOTLIN_PLAIN, MANY, Bound(3)),
     Comparison(SWIFT, SWIFT_PLAIN, SEQUENTIAL, Bound(1.5)),
     Comparison(SWIFT, SWIFT_PLAIN, MANY, Bound(3)),
+    Comparison(SWIFT, SWIFT_SOCKET, SEQUENTIAL),
+    Comparison(SWIFT, SWIFT_SOCKET, MANY),
+    Comparison(SWIFT, SWIFT_SOCKET, Load(1, MIB)),
 )
 
 ABSOLUTES = (

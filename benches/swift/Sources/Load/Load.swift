@@ -40,12 +40,13 @@ extension Assignment {
         _ rate: Double, _ begin: ContinuousClock.Instant, _ end: ContinuousClock.Instant,
         _ call: @escaping Call
     ) async throws -> [Duration] {
-        let due = pace(rate, from: begin - warmup, to: end)
+        let due = pace(rate, from: begin - warmup, to: end, for: callers)
         return try await withThrowingTaskGroup(of: [Duration].self) { group in
             for _ in 0..<callers {
                 group.addTask {
                     var latencies: [Duration] = []
                     for await planned in due {
+                        guard let planned else { break }
                         try await call()
                         if planned >= begin {
                             latencies.append(.now - planned)
@@ -76,10 +77,11 @@ private func oneCaller(
 }
 
 /// The times at which calls are due, each given when it has come, by a thread of its own: nothing
-/// that the callers do delays it.
+/// that the callers do delays it. At last each caller gets `nil`.
 private func pace(
-    _ rate: Double, from start: ContinuousClock.Instant, to end: ContinuousClock.Instant
-) -> AsyncStream<ContinuousClock.Instant> {
+    _ rate: Double, from start: ContinuousClock.Instant, to end: ContinuousClock.Instant,
+    for callers: Int
+) -> AsyncStream<ContinuousClock.Instant?> {
     AsyncStream { due in
         Thread.detachNewThread {
             var number = 0.0
@@ -93,7 +95,7 @@ private func pace(
                 due.yield(planned)
                 number += 1
             }
-            due.finish()
+            for _ in 0..<callers { due.yield(nil) }
         }
     }
 }

@@ -26,7 +26,13 @@ struct Main {
 
     private static func transport(_ assignment: Assignment, to url: URL) throws -> any Transport {
         switch try assignment.variable("BENCH_TRANSPORT") {
-        case "url-session": return URLSessionTransport(url)
+        case "url-session":
+            guard assignment.payload.count <= URLSessionTransport.maxPayloadBytes else {
+                let reason = "URLSessionWebSocketTask on Linux hands out large messages in pieces\n"
+                FileHandle.standardError.write(Data(reason.utf8))
+                exit(EX_UNAVAILABLE)
+            }
+            return URLSessionTransport(url)
         case "socket": return try SocketTransport(url)
         case let other: throw WorkerError("there is no transport \(other)")
         }

@@ -25,9 +25,9 @@ final class PlainClient: Sendable {
     init(_ transport: any Transport, identityKey: [UInt8]) async throws {
         self.transport = transport
         let agreement = try KeyAgreement()
-        transport.begin { self.receive($0) }
         let hello = try await withUnsafeThrowingContinuation { greeting in
             state.withLock { $0.greeting = greeting }
+            transport.begin { self.receive($0) }
             do { try transport.put(agreement.hello) } catch { transport.close() }
             transport.flush(isAlone: true)
         }

@@ -6,6 +6,14 @@ import Foundation
 
 /// Foundation's own WebSocket, which sends each message by itself.
 final class URLSessionTransport: Transport {
+    #if canImport(FoundationNetworking)
+        /// Foundation 6.0 on Linux makes a message of every 16 KiB that curl gives it, so that nobody
+        /// can tell where a larger message ends. A packet is a little longer than its payload.
+        static let maxPayloadBytes = 15 << 10
+    #else
+        static let maxPayloadBytes = Int.max
+    #endif
+
     private let task: URLSessionWebSocketTask
     /// Messages on their way to the one task that sends them, since their order counts.
     private let (messages, outgoing) = AsyncStream.makeStream(of: [UInt8].self)
