@@ -135,18 +135,19 @@ final class CallQueue: Sendable {
 
     /// Hands over what was gathered.
     private func flush() {
-        handingOver.withLock { _ in
+        let refused = handingOver.withLock { _ in
             let gathered = state.withLock { state in
                 state.isGathering = false
                 defer { state.gathered = [] }
                 return state.gathered
             }
-            for calls in gathered {
+            return gathered.compactMap { calls in
                 let kind = skyline_submit_many(
                     calls.client.pointer, queue, calls.records, calls.records.count)
-                if kind != 0 { refuse(calls.ids, kind) }
+                return kind == 0 ? nil : (calls.ids, kind)
             }
         }
+        for (ids, kind) in refused { refuse(ids, kind) }
     }
 
     /// Fails calls that the library did not take.
