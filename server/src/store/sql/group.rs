@@ -145,3 +145,75 @@ impl<W: Write> Member for Waiting<W> {
         let _ = reply.send(result);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::join;
+    use sqlx::AnyConnection;
+
+    use super::*;
+    use crate::store::{DatabaseAddress, SqlStore, Store, StoreOptions};
+
+    async fn store(folder: &tempfile::TempDir) -> SqlStore {
+        let address = DatabaseAddress::Sqlite(folder.path().join("skyline.db"));
+        StoreOptions::new(address).open().await.unwrap()
+    }
+
+    /// Makes a product and answers how many another connection sees; none if it has no name.
+    struct Product(&'static str, AnyPool);
+
+    async fn products(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
+        sqlx::query_scalar("SELECT COUNT(*) FROM products")
+            .fetch_one(connection)
+            .await
+    }
+
+    #[async_trait]
+    impl Write for Product {
+        type Answer = i64;
+
+        async fn run(&self, transaction: &mut Writing) -> Result<i64, StoreError> {
+            sqlx::query("INSERT INTO products (id) VALUES ($1)")
+                .bind(self.0)
+                .execute(&mut **transaction)
+                .await?;
+            if self.0.is_empty() {
+                return Err(StoreError::Corrupt("name"));
+            }
+            Ok(products(&mut *self.1.acquire().await?).await?)
+        }
+    }
+
+    #[tokio::test]
+    async fn those_that_wait_are_committed_together_and_one_that_fails_alone_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        let product = |name| Product(name, store.readers.clone());
+        let busy = store.begin().await.unwrap();
+        let (first, nameless, last, ()) = join!(
+            store.write(product("first")),
+            store.write(product("")),
+            store.write(product("last")),
+            async { busy.commit().await.unwrap() },
+        );
+        assert_eq!(first.unwrap(), 0);
+        assert!(matches!(nameless, Err(StoreError::Corrupt("name"))));
+        assert_eq!(last.unwrap(), 0, "the first is not committed before");
+        let names = store.products().await.unwrap();
+        let names: Vec<_> = names.into_iter().map(|product| product.id).collect();
+        assert_eq!(names, ["first", "last"]);
+        assert_eq!(store.write(product("later")).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_cannot_begin_fails_for_all_that_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        store.close().await;
+        let product = |name| Product(name, store.readers.clone());
+        let (one, other) = join!(store.write(product("one")), store.write(product("other")));
+        for result in [one, other] {
+            assert!(matches!(result, Err(StoreError::Together(_))));
+        }
+    }
+}
