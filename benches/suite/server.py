@@ -24,8 +24,6 @@ UNLIMITED: list[str] = [
     *("--max-connections", "20000"),
     *("--max-connections-per-address", "20000"),
     *("--max-calls-in-flight", "1024"),
-    # Idle connections stay idle, without a session, for as long as they are measured.
-    *("--session-deadline", "10m"),
     *("--log", "warn"),
 ]
 
