@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from suite import document, machine, tables
@@ -41,6 +42,11 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--rounds", type=int, help=f"rounds of each ({ROUNDS}; quick {QUICK_ROUNDS})"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help=f"how long each worker is measured ({FULL.measured:g}; quick {QUICK.measured:g})",
     )
     parser.add_argument(
         "--quick", action="store_true", help="short rounds, and only what has a line in the table"
@@ -104,6 +110,8 @@ def stripped_size(library: Path) -> int:
 
 def measure(options: argparse.Namespace) -> Run:
     timing = QUICK if options.quick else FULL
+    if options.seconds:
+        timing = replace(timing, measured=options.seconds)
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     command = shlex.join(["scripts/bench", *_public_arguments()])
     facts = machine.facts(command)
