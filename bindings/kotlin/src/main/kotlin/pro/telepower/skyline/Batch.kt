@@ -72,7 +72,7 @@ internal suspend fun <Payload, Answer> ClientHandle.callMany(
                 val batch = Batch(results, sound.size, continuation)
                 val made =
                     sound.map { (index, payload) ->
-                        Call(this, calls[index].method.utf8(), payload, terms, batch.Place(index))
+                        Call(this, calls[index].method.utf8(), payload, terms) { batch.put(index, it) }
                     }
                 CompletionQueue.submit(made)
                 continuation.invokeOnCancellation { made.forEach(CompletionQueue::cancel) }
@@ -108,7 +108,7 @@ private fun <Answer> resultOf(
         }
     }
 
-/** Gathers the [results] of calls, each a payload, null, [FailureDetails] or [Throwable]. */
+/** Gathers the outcomes of calls, as [Waiting] is told them, in [results]. */
 private class Batch(
     private val results: Array<Any?>,
     count: Int,
@@ -116,22 +116,11 @@ private class Batch(
 ) {
     private val open = AtomicInteger(count)
 
-    private fun put(
+    fun put(
         index: Int,
         result: Any?,
     ) {
         results[index] = result
         if (open.decrementAndGet() == 0) continuation.resume(Unit)
-    }
-
-    /** Where the result of one call goes. */
-    inner class Place(
-        private val index: Int,
-    ) : Waiting {
-        override fun answered(payload: ByteArray?) = put(index, payload)
-
-        override fun failed(details: FailureDetails) = put(index, details)
-
-        override fun broke(cause: Throwable) = put(index, cause)
     }
 }

@@ -1,11 +1,9 @@
 package pro.telepower.skyline
 
-import kotlinx.coroutines.CancellableContinuation
 import kotlinx.coroutines.suspendCancellableCoroutine
 import pro.telepower.skyline.internal.ClientHandle
 import pro.telepower.skyline.internal.FailureDetails
 import kotlin.coroutines.resume
-import kotlin.coroutines.resumeWithException
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 
@@ -46,26 +44,16 @@ internal suspend fun ClientHandle.call(
 ): ByteArray? {
     val outcome =
         onThreadsOfItsOwn {
-            suspendCancellableCoroutine { continuation ->
-                val call = Call(this, method.utf8(), payload, terms, Resuming(continuation))
+            suspendCancellableCoroutine<Any?> { continuation ->
+                val call = Call(this, method.utf8(), payload, terms) { continuation.resume(it) }
                 CompletionQueue.submit(call)
                 continuation.invokeOnCancellation { CompletionQueue.cancel(call) }
             }
         }
     // Made here, an exception tells who has called.
     if (outcome is FailureDetails) throw outcome.toException()
+    if (outcome is Throwable) throw outcome
     return outcome as ByteArray?
-}
-
-/** A coroutine that waits for a payload, null or a [FailureDetails]. */
-private class Resuming(
-    private val continuation: CancellableContinuation<Any?>,
-) : Waiting {
-    override fun answered(payload: ByteArray?) = continuation.resume(payload)
-
-    override fun failed(details: FailureDetails) = continuation.resume(details)
-
-    override fun broke(cause: Throwable) = continuation.resumeWithException(cause)
 }
 
 /**

@@ -16,16 +16,15 @@ import java.util.concurrent.atomic.AtomicBoolean
 import java.util.concurrent.atomic.AtomicLong
 import kotlin.concurrent.thread
 
-/** Who waits for a call. Told once, on the thread that serves all calls: it must not block. */
-internal interface Waiting {
-    /** The call was answered; [payload] is what the answer holds, if anything. */
-    fun answered(payload: ByteArray?)
-
-    /** The call failed. */
-    fun failed(details: FailureDetails)
-
-    /** The package itself failed, which it does only by a defect or for want of memory. */
-    fun broke(cause: Throwable)
+/** Who waits for a call. */
+internal fun interface Waiting {
+    /**
+     * The call is over. Told once, on the thread that serves all calls: it must not block.
+     *
+     * @param outcome the answer's payload as a [ByteArray], or null when it has none; [FailureDetails] when the
+     *   call failed; a [Throwable] when the package itself did, by a defect or for want of memory.
+     */
+    fun over(outcome: Any?)
 }
 
 /** A call on its way. */
@@ -184,7 +183,7 @@ internal object CompletionQueue {
         call: Call,
         cause: Throwable,
     ) {
-        if (pending.remove(call.id) != null) call.waiting.broke(cause)
+        if (pending.remove(call.id) != null) call.waiting.over(cause)
     }
 
     private fun pump() {
@@ -206,19 +205,30 @@ internal object CompletionQueue {
         at: Int,
     ) {
         val call = pending.remove(completions.getLong(at)) ?: return
-        try {
-            val error = completions.pointer(at + ID_BYTES)
-            val payload = completions.pointer(at + ID_BYTES + Native.POINTER_SIZE)
-            val length = completions.pointer(at + ID_BYTES + 2 * Native.POINTER_SIZE)
-            when {
-                error != null -> call.waiting.failed(failureAt(error))
-                payload == null -> call.waiting.answered(null)
-                else -> call.waiting.answered(payload.getByteArray(0, length.toSize()))
+        val outcome =
+            try {
+                outcomeAt(completions, at + ID_BYTES)
+            } catch (cause: Throwable) {
+                // For want of memory for a large payload: that is this call's alone.
+                cause
             }
+        try {
+            call.waiting.over(outcome)
         } catch (cause: Throwable) {
-            // For want of memory for a large payload: that is this call's alone.
-            call.waiting.broke(cause)
+            // The coroutine's dispatcher refused it. The others are still to get their answers.
+            val thread = Thread.currentThread()
+            thread.uncaughtExceptionHandler.uncaughtException(thread, cause)
         }
+    }
+
+    private fun outcomeAt(
+        completions: ByteBuffer,
+        at: Int,
+    ): Any? {
+        val error = completions.pointer(at)
+        if (error != null) return failureAt(error)
+        val payload = completions.pointer(at + Native.POINTER_SIZE) ?: return null
+        return payload.getByteArray(0, completions.pointer(at + 2 * Native.POINTER_SIZE).toSize())
     }
 }
 

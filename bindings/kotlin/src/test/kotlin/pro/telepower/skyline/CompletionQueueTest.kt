@@ -1,5 +1,10 @@
 package pro.telepower.skyline
 
+import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.CoroutineDispatcher
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.Runnable
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.joinAll
@@ -10,6 +15,7 @@ import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.Timeout
 import pro.telepower.skyline.internal.FailureKind
 import java.nio.ByteBuffer
+import kotlin.coroutines.CoroutineContext
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.INFINITE
 import kotlin.time.Duration.Companion.nanoseconds
@@ -50,6 +56,33 @@ class CompletionQueueTest {
                 }
             }.awaitAll()
             clients.forEach { it.shutdown() }
+        }
+
+    @Test
+    fun `a dispatcher that refuses an answer keeps no other from coming`() =
+        inCoroutine {
+            val refusing =
+                object : CoroutineDispatcher() {
+                    override fun dispatch(
+                        context: CoroutineContext,
+                        block: Runnable,
+                    ) {
+                        check(Thread.currentThread().name != "skyline-calls") { "refused" }
+                        Dispatchers.Default.dispatch(context, block)
+                    }
+                }
+            val thrown = CompletableDeferred<Throwable>()
+            val before = Thread.getDefaultUncaughtExceptionHandler()
+            Thread.setDefaultUncaughtExceptionHandler { _, cause -> thrown.complete(cause) }
+            try {
+                SkylineClient.connect(server.configuration()).use { client ->
+                    CoroutineScope(refusing).launch { client.echo(1) }
+                    thrown.await()
+                    assertEquals(2, client.echo(2))
+                }
+            } finally {
+                Thread.setDefaultUncaughtExceptionHandler(before)
+            }
         }
 
     @Test
