@@ -75,6 +75,8 @@ fn start() -> Result<Handle> {
     let refused = |error: std::io::Error| Error::State {
         detail: format!("the system refused to start the I/O thread: {error}"),
     };
+    // Before the thread: a fork in between must not go unnoticed, nor a failure leave a thread behind.
+    notice_forks()?;
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
@@ -84,7 +86,6 @@ fn start() -> Result<Handle> {
         .name("skyline-io".to_owned())
         .spawn(move || runtime.block_on(std::future::pending::<()>()))
         .map_err(refused)?;
-    notice_forks()?;
     Ok(handle)
 }
 

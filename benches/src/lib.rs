@@ -14,7 +14,7 @@ mod task;
 pub use self::load::run;
 pub use self::peer::{Licensee, Session};
 pub use self::process::Process;
-pub use self::report::{Latency, Report};
+pub use self::report::{Latency, Report, conclude};
 pub use self::task::{
     Access, Licenses, Task, TaskError, connections, message_pack_bin, server_process,
 };

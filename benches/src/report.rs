@@ -1,5 +1,7 @@
 //! The one line that a worker prints.
 
+use std::fmt::Display;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -22,9 +24,27 @@ pub struct Report {
 impl Report {
     /// Prints it.
     pub fn print(&self) {
-        let line = serde_json::to_string(self).expect("numbers under plain names are valid JSON");
-        println!("{line}");
+        print_line(self);
     }
+}
+
+/// Prints what the worker of that name measured, or why it failed; gives its exit status.
+pub fn conclude<R: Serialize, E: Display>(name: &str, outcome: Result<R, E>) -> ExitCode {
+    match outcome {
+        Ok(report) => {
+            print_line(&report);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_line(report: &impl Serialize) {
+    let line = serde_json::to_string(report).expect("numbers under plain names are valid JSON");
+    println!("{line}");
 }
 
 /// Percentiles of the time from when a call was due to its answer, in microseconds.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
-use skyline_benches::{Access, Licensee, Licenses, Process, Task, server_process};
+use skyline_benches::{Access, Licensee, Licenses, Process, Task, conclude, server_process};
 use tokio::runtime;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -25,17 +25,7 @@ struct Report {
 }
 
 fn main() -> ExitCode {
-    match measure() {
-        Ok(report) => {
-            let line = serde_json::to_string(&report).expect("plain numbers are valid JSON");
-            println!("{line}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("handshakes: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    conclude("handshakes", measure())
 }
 
 fn measure() -> Result<Report, Box<dyn Error + Send + Sync>> {

@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use skyline_benches::{
-    Access, Licensee, Licenses, Process, Task, connections, message_pack_bin, server_process,
+    Access, Licensee, Licenses, Process, Task, conclude, connections, message_pack_bin,
+    server_process,
 };
 use tokio::net::TcpStream;
 use tokio::runtime;
@@ -29,17 +30,7 @@ struct Report {
 }
 
 fn main() -> ExitCode {
-    match measure() {
-        Ok(report) => {
-            let line = serde_json::to_string(&report).expect("plain numbers are valid JSON");
-            println!("{line}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("idle-connections: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    conclude("idle-connections", measure())
 }
 
 fn measure() -> Result<Report, Failure> {

@@ -10,20 +10,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use skyline::{Bytes, Client, ClientConfig};
-use skyline_benches::{Access, Report, Task, message_pack_bin, run};
+use skyline_benches::{Access, Report, Task, conclude, message_pack_bin, run};
 use tokio::runtime;
 
 fn main() -> ExitCode {
-    match measure() {
-        Ok(report) => {
-            report.print();
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("rust-client: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    conclude("rust-client", measure())
 }
 
 fn measure() -> Result<Report, Box<dyn Error>> {
