@@ -3,6 +3,7 @@
 mod activity;
 mod dial;
 mod tls;
+mod upgrade;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
@@ -102,10 +103,9 @@ async fn open(url: &Url, config: &ClientConfig) -> Result<Socket> {
         )
         .max_message_size(Some(config.limits.packet_bytes))
         .max_frame_size(Some(config.limits.packet_bytes));
-    let (socket, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(settings))
+    upgrade::upgrade(request, stream, settings)
         .await
-        .map_err(upgrade_failed)?;
-    Ok(socket)
+        .map_err(upgrade_failed)
 }
 
 /// The seconds of `Retry-After`; its other form, a date, needs two clocks that agree.
@@ -122,6 +122,13 @@ fn upgrade_failed(error: tungstenite::Error) -> Error {
             detail: format!("it answered with HTTP status {}", response.status()),
         },
         tungstenite::Error::Io(error) => failed(ConnectionFailure::Other, error),
+        tungstenite::Error::AttackAttempt => failed(
+            ConnectionFailure::Http,
+            format!(
+                "the head of its answer has more than {} bytes",
+                upgrade::HEAD_BYTES
+            ),
+        ),
         error => failed(ConnectionFailure::Http, error),
     }
 }
