@@ -34,6 +34,12 @@ enum Outgoing<'a> {
     Ping,
 }
 
+/// Why a packet is no call: what is answered to which seq, and how the connection ends, if it does.
+struct Refused {
+    answer: Option<(u64, Fault)>,
+    end: Option<End>,
+}
+
 /// Room of a queue that an idle session keeps, in entries: what a burst has taken is given back.
 const KEPT_ENTRIES: usize = 4;
 
@@ -73,11 +79,14 @@ impl<'a> Outbox<'a> {
         next
     }
 
-    /// `None`: there is nothing, and nothing will be.
-    async fn next(&self) -> Option<Outgoing<'a>> {
-        poll_fn(|_| match self.try_next() {
-            None if !self.lock().closed => Poll::Pending,
-            next => Poll::Ready(next),
+    /// Waits until there is something. `false`: there is nothing, and nothing will be.
+    async fn filled(&self) -> bool {
+        poll_fn(|_| {
+            let posted = self.lock();
+            match (posted.queue.is_empty(), posted.closed) {
+                (true, false) => Poll::Pending,
+                (empty, _) => Poll::Ready(!empty),
+            }
         })
         .await
     }
@@ -170,12 +179,26 @@ impl<'a> Receiving<'a, '_> {
                         Err(end) => break end,
                     };
                     let ticket = self.in_flight.enter(packet.len());
-                    let (call, ticket) =
-                        match self.take(&mut peer, packet, ticket, &mut login_confirmed).await {
-                            Ok(Some(taken)) => taken,
-                            Ok(None) => continue,
-                            Err(end) => break end,
-                        };
+                    let checked = match self.check(&mut peer, packet) {
+                        Ok(call) if !login_confirmed => {
+                            let confirmed = Box::pin(self.confirm_login(call)).await;
+                            login_confirmed = confirmed.is_ok();
+                            confirmed
+                        }
+                        checked => checked,
+                    };
+                    let call = match checked {
+                        Ok(call) => call,
+                        Err(Refused { answer, end }) => {
+                            if let Some((seq, fault)) = answer {
+                                Box::pin(self.answer_fault(seq, &fault, ticket)).await;
+                            }
+                            match end {
+                                Some(end) => break end,
+                                None => continue,
+                            }
+                        }
+                    };
                     let mut work = Box::pin(self.work(call, ticket));
                     // What needs to wait for nothing is done at once.
                     let Some((outcome, ticket)) = work.as_mut().now_or_never() else {
@@ -219,49 +242,46 @@ impl<'a> Receiving<'a, '_> {
         end
     }
 
-    /// Checks a packet. `None`: it is answered already.
-    async fn take(
-        &self,
-        peer: &mut Peer,
-        packet: Bytes,
-        ticket: Ticket<'a>,
-        login_confirmed: &mut bool,
-    ) -> Result<Option<(Call, Ticket<'a>)>, End> {
-        let (call, authentic) = match peer.read(packet, Some(&self.session.token)) {
-            Ok(read) => read,
-            Err(violation) => {
-                let (end, answer) = refuse(violation);
-                if let Some((seq, fault)) = answer {
-                    Box::pin(self.answer_fault(seq, &fault, ticket)).await;
-                }
-                return Err(end);
-            }
-        };
-        if !authentic {
-            Box::pin(self.answer_fault(call.seq, &Fault::InvalidSession, ticket)).await;
-            return Err(End::Breach(
-                Breach::Token,
-                close_code::POLICY,
-                "the token is not this session's",
-            ));
+    /// Checks a packet. It waits for nothing, so that an idle session keeps no room for its steps.
+    fn check(&self, peer: &mut Peer, packet: Bytes) -> Result<Call, Refused> {
+        let (call, authentic) =
+            peer.read(packet, Some(&self.session.token))
+                .map_err(|violation| {
+                    let (end, answer) = refuse(violation);
+                    Refused {
+                        answer,
+                        end: Some(end),
+                    }
+                })?;
+        if authentic {
+            return Ok(call);
         }
-        if !*login_confirmed {
-            match Box::pin(methods::confirm_login(self.server, self.session)).await {
-                Ok(()) => *login_confirmed = true,
-                Err(fault) => {
-                    Box::pin(self.answer_fault(call.seq, &fault, ticket)).await;
-                    return match fault {
-                        Fault::Internal => Ok(None),
-                        _ => Err(End::Breach(
-                            Breach::LastLogin,
-                            close_code::POLICY,
-                            "the login is not valid",
-                        )),
-                    };
-                }
+        let what = "the token is not this session's";
+        Err(Refused {
+            answer: Some((call.seq, Fault::InvalidSession)),
+            end: Some(End::Breach(Breach::Token, close_code::POLICY, what)),
+        })
+    }
+
+    /// The first call shows that the client has the answer to its login.
+    async fn confirm_login(&self, call: Call) -> Result<Call, Refused> {
+        match methods::confirm_login(self.server, self.session).await {
+            Ok(()) => Ok(call),
+            Err(fault) => {
+                let end = match fault {
+                    Fault::Internal => None,
+                    _ => Some(End::Breach(
+                        Breach::LastLogin,
+                        close_code::POLICY,
+                        "the login is not valid",
+                    )),
+                };
+                Err(Refused {
+                    answer: Some((call.seq, fault)),
+                    end,
+                })
             }
         }
-        Ok(Some((call, ticket)))
     }
 
     async fn work(&self, call: Call, ticket: Ticket<'a>) -> (Outcome, Ticket<'a>) {
@@ -303,23 +323,25 @@ async fn transmit(
 ) -> End {
     let mut buffer = BytesMut::new();
     let mut written = Vec::new();
-    while let Some(first) = outbox.next().await {
-        let mut next = Some(first);
-        while let Some(outgoing) = next {
-            let message = match outgoing {
-                Outgoing::Ping => Message::Ping(Bytes::new()),
-                Outgoing::Reply(reply, ticket) => {
-                    written.push(ticket);
-                    match seal(server, language, &mut sealer, reply, &mut buffer) {
-                        Ok(message) => message,
-                        Err(end) => return end,
-                    }
-                }
+    // Only a sealed message is kept across a wait: room for a reply would be kept by idle sessions.
+    let mut next_message = |written: &mut Vec<_>| {
+        Some(match outbox.try_next()? {
+            Outgoing::Ping => Ok(Message::Ping(Bytes::new())),
+            Outgoing::Reply(reply, ticket) => {
+                written.push(ticket);
+                seal(server, language, &mut sealer, reply, &mut buffer)
+            }
+        })
+    };
+    while outbox.filled().await {
+        while let Some(message) = next_message(&mut written) {
+            let message = match message {
+                Ok(message) => message,
+                Err(end) => return end,
             };
             if sink.feed(message).await.is_err() {
                 return End::Drop("the peer went away");
             }
-            next = outbox.try_next();
         }
         if sink.flush().await.is_err() {
             return End::Drop("the peer went away");
