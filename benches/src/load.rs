@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 
@@ -47,9 +48,12 @@ where
 {
     let begin = Instant::now() + task.warmup;
     let end = begin + task.measured;
-    if task.callers == 1 {
+    // Without tokio it is a single one.
+    if Handle::try_current().is_err() {
         return one_caller(begin, end, call).await;
     }
+    // A single one is a task too: tokio asks the system for news before it goes on with the future
+    // that it was started with, and a program's calls come from tasks.
     let mut callers = JoinSet::new();
     for _ in 0..task.callers {
         callers.spawn(one_caller(begin, end, call.clone()));

@@ -130,7 +130,8 @@ impl Writer {
         if let Some(end) = self.failed.take() {
             return Poll::Ready(Err(end));
         }
-        let now = unix_seconds();
+        // Asked for when it is needed: each answer wakes this half too.
+        let mut now = None;
         let mut requests = 0;
         loop {
             if self.unflushed >= FLUSH_BYTES {
@@ -141,6 +142,7 @@ impl Writer {
             ready!(self.poll_ready(context))?;
             match queue.poll_recv(context) {
                 Poll::Ready(Some(outgoing)) => {
+                    let now = *now.get_or_insert_with(unix_seconds);
                     self.write(outgoing, now, shared)?;
                     requests += 1;
                     self.crowded = requests > 1;
