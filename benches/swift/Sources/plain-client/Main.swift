@@ -6,8 +6,8 @@ import Load
 /// BENCH_TRANSPORT is its WebSocket: `url-session`, Foundation's own, or `socket`, one of this
 /// package's own on a POSIX socket.
 @main
-struct Main {
-    static func main() async throws {
+struct Main: Worker {
+    static func run() async throws {
         let assignment = try Assignment()
         guard let url = URL(string: try assignment.variable("SKYLINE_URL")) else {
             throw WorkerError("SKYLINE_URL is no URL")
