@@ -28,7 +28,7 @@ struct Main: Worker {
         switch try assignment.variable("BENCH_TRANSPORT") {
         case "url-session":
             guard assignment.payload.count <= URLSessionTransport.maxPayloadBytes else {
-                let reason = "URLSessionWebSocketTask on Linux hands out large messages in pieces\n"
+                let reason = "URLSessionWebSocketTask on Linux cuts every message above 4 KiB\n"
                 FileHandle.standardError.write(Data(reason.utf8))
                 exit(EX_UNAVAILABLE)
             }
