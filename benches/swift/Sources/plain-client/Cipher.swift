@@ -34,11 +34,12 @@ final class Cipher: @unchecked Sendable {
                 sealing, EVP_CTRL_AEAD_GET_TAG, Int32(Self.tagBytes), text + length))
     }
 
-    /// Opens in place, and gives where the plaintext is then.
-    func open(_ packet: UnsafeMutableRawBufferPointer) throws -> UnsafeRawBufferPointer {
+    /// Opens in place, and gives where the plaintext is then; `nil` when the tag is not that of the
+    /// bytes before it, so that they are no packet.
+    func open(_ packet: UnsafeMutableRawBufferPointer) throws -> UnsafeRawBufferPointer? {
         let length = packet.count - Self.nonceBytes - Self.tagBytes
         guard length >= 0, let nonce = packet.bindMemory(to: UInt8.self).baseAddress else {
-            throw PlainError("a packet is too short")
+            return nil
         }
         let text = nonce + Self.nonceBytes
         var written: Int32 = 0
@@ -47,7 +48,7 @@ final class Cipher: @unchecked Sendable {
         try succeed(
             EVP_CIPHER_CTX_ctrl(
                 opening, EVP_CTRL_AEAD_SET_TAG, Int32(Self.tagBytes), text + length))
-        try succeed(EVP_DecryptFinal_ex(opening, text + length, &written))
+        guard EVP_DecryptFinal_ex(opening, text + length, &written) == 1 else { return nil }
         return UnsafeRawBufferPointer(start: text, count: length)
     }
 }

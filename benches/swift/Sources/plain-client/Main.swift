@@ -6,8 +6,8 @@ import Load
 /// BENCH_TRANSPORT is its WebSocket: `url-session`, Foundation's own, or `socket`, one of this
 /// package's own on a POSIX socket.
 @main
-struct Main {
-    static func main() async throws {
+struct Main: Worker {
+    static func run() async throws {
         let assignment = try Assignment()
         guard let url = URL(string: try assignment.variable("SKYLINE_URL")) else {
             throw WorkerError("SKYLINE_URL is no URL")
@@ -28,7 +28,7 @@ struct Main {
         switch try assignment.variable("BENCH_TRANSPORT") {
         case "url-session":
             guard assignment.payload.count <= URLSessionTransport.maxPayloadBytes else {
-                let reason = "URLSessionWebSocketTask on Linux hands out large messages in pieces\n"
+                let reason = "URLSessionWebSocketTask on Linux cuts every message above 4 KiB\n"
                 FileHandle.standardError.write(Data(reason.utf8))
                 exit(EX_UNAVAILABLE)
             }

@@ -93,14 +93,16 @@ final class PlainClient: Sendable {
         }
     }
 
-    /// Hands what has come to the one who waits for it.
-    private func receive(_ result: Result<UnsafeMutableRawBufferPointer, any Error>) {
+    /// Hands what has come to the one who waits for it; `false` when it is no whole packet.
+    private func receive(_ result: Result<UnsafeMutableRawBufferPointer, any Error>) -> Bool {
         do {
             let message = try result.get()
             guard let cipher = state.withLock({ $0.cipher }) else {
-                return greeting()?.resume(returning: Array(message)) ?? ()
+                greeting()?.resume(returning: Array(message))
+                return true
             }
-            let response = try Response(message, cipher)
+            guard let plaintext = try cipher.open(message) else { return false }
+            let response = try Response(plaintext)
             let waiting = state.withLock { $0.waiting.removeValue(forKey: response.number) }
             waiting?.resume(with: response.result.mapError { $0 })
         } catch {
@@ -114,6 +116,7 @@ final class PlainClient: Sendable {
                 waiting.resume(throwing: error)
             }
         }
+        return true
     }
 
     private func greeting() -> UnsafeContinuation<[UInt8], any Error>? {

@@ -44,13 +44,13 @@ struct Response {
     let number: UInt64
     let result: Result<Data?, PlainError>
 
-    /// Opens a packet, in place. Only one thread may do so at a time.
-    init(_ packet: UnsafeMutableRawBufferPointer, _ cipher: Cipher) throws {
+    /// Reads what was in a packet.
+    init(_ plaintext: UnsafeRawBufferPointer) throws {
         var number: UInt64?
         var isOK = false
         var status = ""
         var payload: Data?
-        var reader = MessagePackReader(try cipher.open(packet))
+        var reader = MessagePackReader(plaintext)
         try reader.map { key, reader in
             // Each key of the protocol is one byte long.
             switch key.first {

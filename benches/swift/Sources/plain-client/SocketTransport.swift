@@ -28,12 +28,14 @@ final class SocketTransport: Transport {
             do {
                 while true {
                     while let message = try received.next() {
-                        receiver(.success(message))
+                        guard receiver(.success(message)) else {
+                            throw PlainError("a message that is no packet")
+                        }
                     }
                     try socket.receive(into: &received)
                 }
             } catch {
-                receiver(.failure(error))
+                _ = receiver(.failure(error))
             }
         }
     }

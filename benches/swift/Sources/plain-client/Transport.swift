@@ -3,7 +3,7 @@ import Foundation
 /// A WebSocket that carries binary messages.
 protocol Transport: Sendable {
     /// Hands each message that comes to `receiver`, one after another, and at last the failure that
-    /// ended the connection. The bytes of a message are the receiver's until it returns.
+    /// ended the connection.
     func begin(_ receiver: @escaping Receiver)
 
     /// Takes a message to be sent. The caller sees to it that this happens once at a time: that is
@@ -17,4 +17,6 @@ protocol Transport: Sendable {
     func close()
 }
 
-typealias Receiver = @Sendable (Result<UnsafeMutableRawBufferPointer, any Error>) -> Void
+/// Takes a message, whose bytes are its own until it returns, and says whether it was whole: a
+/// transport that cannot tell it from the beginning of one hands it again with what follows.
+typealias Receiver = @Sendable (Result<UnsafeMutableRawBufferPointer, any Error>) -> Bool

@@ -4,8 +4,8 @@ import Skyline
 
 /// A worker through the public Swift package.
 @main
-struct SkylineWorker {
-    static func main() async throws {
+struct SkylineWorker: Worker {
+    static func run() async throws {
         let assignment = try Assignment()
         let begun = ContinuousClock.now
         var configuration = Configuration(
