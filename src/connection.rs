@@ -41,7 +41,7 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(50);
 /// How long a peer may take for a sign of life when there is a reason to doubt that it is still
 /// there: several round trips on the worst link, so that a phone that changed its network need
 /// not wait for [`SILENCE_LIMIT`].
-const PROBE_DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether the last call has its answer. It is once in a connection's life,
 /// and nobody waits for the moment itself.

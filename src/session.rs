@@ -3,6 +3,7 @@
 
 pub(crate) mod backoff;
 mod driver;
+mod hurry;
 mod lifeline;
 mod login;
 #[cfg(test)]

@@ -19,9 +19,12 @@ use tokio_tungstenite::tungstenite::Message;
 
 const POLICY: u16 = 1008;
 
+/// A deadline that tests wait for, and that leaves any machine the time for what comes before.
+const SHORT: Duration = Duration::from_secs(1);
+
 #[tokio::test]
 async fn a_connection_that_says_nothing_is_closed_at_its_deadline() {
-    let rig = Rig::start_with(|config| config.handshake_deadline = QUIET).await;
+    let rig = Rig::start_with(|config| config.handshake_deadline = SHORT).await;
     for head in [
         &b""[..],
         b"G",
@@ -39,8 +42,8 @@ async fn a_connection_that_says_nothing_is_closed_at_its_deadline() {
 #[tokio::test]
 async fn half_a_handshake_held_open_is_closed_at_its_deadline() {
     let rig = Rig::start_with(|config| {
-        config.handshake_deadline = QUIET;
-        config.session_deadline = QUIET;
+        config.handshake_deadline = SHORT;
+        config.session_deadline = SHORT;
     })
     .await;
     // Half a hello: the first bytes of a frame.
@@ -192,11 +195,11 @@ async fn a_peer_that_never_reads_again_is_given_up() {
 
 #[tokio::test]
 async fn a_quiet_peer_stays_as_long_as_it_answers_pings() {
-    let rig = Rig::start_with(|config| config.ping_interval = Duration::from_millis(50)).await;
-    let mut lively = rig.session().await;
+    let rig = Rig::start_with(|config| config.ping_interval = QUIET).await;
     let mut deaf = rig.session().await;
+    let mut lively = rig.session().await;
     // Ten intervals; reading answers the pings.
-    let nothing = timeout(Duration::from_millis(500), lively.socket.receive()).await;
+    let nothing = timeout(10 * QUIET, lively.socket.receive()).await;
     assert!(nothing.is_err(), "{nothing:?}");
     lively.call("get-limits", None).await.expect_ok();
     // The other one did not read in that time. It finds the pings, and no connection.

@@ -4,9 +4,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::hurry::Wishes;
 use super::login::{self, Settings};
 use super::{Lifeline, SessionInfo, lock};
 use crate::connection::{Connection, Over};
@@ -45,16 +45,19 @@ async fn keep(
 ) {
     loop {
         let since = Instant::now();
-        let mut hurries = lifeline.hurries();
+        let mut wishes = lifeline.wishes();
         let mut delay = match connection.over().await {
             // The calls in flight end on it; the state stays as it is unless the move fails.
             Over::Spent => None,
-            Over::Lost(error) => Some(lifeline.lost(error, since)),
+            Over::Lost(error) => {
+                wishes.forget_old();
+                Some(lifeline.lost(error, since))
+            }
             Over::Finished => return,
         };
         let opened = loop {
             if let Some(delay) = delay {
-                wait(delay, settings, lifeline, &mut hurries).await;
+                wait(delay, settings, lifeline, &mut wishes).await;
                 lifeline.connecting();
             }
             match login::open(settings, lifeline).await {
@@ -88,21 +91,15 @@ fn store(info: &Mutex<SessionInfo>, facts: SessionInfo) {
 
 /// Waits before an attempt, unless the host or the end of the machine's sleep says that it is
 /// worth trying now.
-async fn wait(
-    delay: Duration,
-    settings: &Settings,
-    lifeline: &Lifeline,
-    hurries: &mut watch::Receiver<u64>,
-) {
+async fn wait(delay: Duration, settings: &Settings, lifeline: &Lifeline, wishes: &mut Wishes) {
     tokio::select! {
         biased;
         () = tokio::time::sleep(delay) => {}
-        // The sender lives as long as the lifeline.
-        _ = hurries.changed() => {}
+        () = wishes.next() => {}
         () = settings.wall.slept() => lifeline.woke_up(),
     }
-    // A wish that comes during the attempt, or before the loss was noticed, ends the next wait.
-    hurries.mark_unchanged();
+    // A wish that comes during the attempt, or shortly before the loss was noticed, ends the next wait.
+    wishes.forget();
 }
 
 /// Whether a login that failed so would fail again (docs/protocol.md, section 5). A status that

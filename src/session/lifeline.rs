@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::{Backoff, MAX_RETRY_AFTER};
+use super::hurry::{Hurry, Wishes};
 use crate::connection::{Connection, End};
 use crate::error::{Error, Result};
 use crate::runtime;
@@ -92,8 +93,7 @@ pub(crate) struct Lifeline {
     /// Wakes those who wait for a connection, in the order in which they came.
     connected: Notify,
     backoff: Mutex<Backoff>,
-    /// Counts the host's wishes to reconnect now.
-    hurry: watch::Sender<u64>,
+    hurry: Hurry,
     /// How many connections are open. More than one while the client moves to a fresh one.
     open: watch::Sender<usize>,
 }
@@ -106,7 +106,7 @@ impl Lifeline {
             connection: Mutex::new(None),
             connected: Notify::new(),
             backoff: Mutex::new(backoff),
-            hurry: watch::Sender::new(0),
+            hurry: Hurry::new(),
             open: watch::Sender::new(0),
         }
     }
@@ -209,16 +209,15 @@ impl Lifeline {
     }
 
     /// The wishes to reconnect now that come after this call.
-    pub(crate) fn hurries(&self) -> watch::Receiver<u64> {
-        self.hurry.subscribe()
+    pub(super) fn wishes(&self) -> Wishes {
+        self.hurry.wishes()
     }
 
     /// The host knows better than the clock: a wait for the next attempt ends, and a connection
     /// that seems open is asked for a sign of life.
     pub(crate) fn reconnect_now(&self) {
         self.backoff().reset();
-        self.hurry
-            .send_modify(|wishes| *wishes = wishes.wrapping_add(1));
+        self.hurry.wish();
         if let Some(connection) = &*self.present() {
             connection.probe();
         }

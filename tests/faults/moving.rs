@@ -190,9 +190,14 @@ async fn calls_in_flight_get_their_answers_although_the_fresh_login_is_refused()
             }
             let (mut link, _) = Link::log_in(socket, &identity).await.unwrap();
             let late = link.request().await.unwrap();
-            while let Ok(Some(request)) = tokio::time::timeout(LATE, link.request()).await {
+            loop {
+                let request = link.request().await.unwrap();
                 echo(&mut link, &request).await;
+                if request.method == "use-up" {
+                    break;
+                }
             }
+            tokio::time::sleep(LATE).await;
             link.respond(late.seq, Status::Ok, None, Payload::None)
                 .await;
             link.until_closed().await;
@@ -223,23 +228,25 @@ async fn a_shutdown_does_not_wait_for_a_move_that_hangs() {
 
 #[tokio::test]
 async fn a_move_goes_on_when_the_call_that_began_it_gives_up() {
-    let server = Server::start();
-    let mut config = server.owner().config();
+    // Time for many calls, and far too long for the deadline of one.
+    const LOGIN: Duration = Duration::from_secs(1);
+    let peer = Peer::start(|socket, identity| async move {
+        tokio::time::sleep(LOGIN).await;
+        answer_all(socket, &identity).await;
+    })
+    .await;
+    let mut config = peer.config();
     config.limits.packets_per_connection = FEW_PACKETS;
     let client = soon(Client::connect(config)).await.unwrap();
-    soon(client.get_limits()).await.unwrap();
-    // Far too short for a login; without the moves going on by themselves none would ever succeed.
-    let hasty = client.with_deadline(Duration::from_millis(1));
-    let mut successes = 0;
-    for _ in 0..1000 {
-        successes += usize::from(soon(hasty.get_limits()).await.is_ok());
-        if successes > 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    let () = soon(client.call("use-up", &())).await.unwrap();
+    // Without the moves going on by themselves none would ever succeed.
+    let hasty = client.with_deadline(LOGIN / 5);
+    let mut tries = 0;
+    while soon(hasty.call::<_, ()>("next", &())).await.is_err() {
+        tries += 1;
+        assert!(tries < 100, "no call found a fresh connection");
     }
-    soon(client.get_limits()).await.unwrap();
-    assert!(successes > 0, "no call found a fresh connection");
+    assert!(tries > 0, "the login was as fast as a call");
 }
 
 #[tokio::test]

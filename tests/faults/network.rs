@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use skyline::{Client, ConnectionFailure, Error, Proxy, download_update};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::support::{Server, soon};
 
@@ -22,8 +22,12 @@ fn peerless(url: &str) -> skyline::ClientConfig {
 }
 
 async fn failure_at(url: &str) -> (ConnectionFailure, Option<u16>) {
+    failure_within(skyline::Deadlines::default().connect, url).await
+}
+
+async fn failure_within(deadline: Duration, url: &str) -> (ConnectionFailure, Option<u16>) {
     let mut config = peerless(url);
-    config.deadlines.connect = Duration::from_secs(2);
+    config.deadlines.connect = deadline;
     config.proxy = Proxy::Direct;
     failure(soon(Client::connect(config)).await.unwrap_err())
 }
@@ -60,12 +64,10 @@ async fn listener(answer: Option<&'static [u8]>) -> String {
 
 #[tokio::test]
 async fn nobody_listening_is_refused() {
-    // Bound and let go: the port is free for a moment, and nobody listens.
-    let address = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // Bound, so that nobody else gets the port, and not listening.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
     assert_eq!(
         failure_at(&format!("ws://{address}/ws")).await,
         (ConnectionFailure::Refused, None)
@@ -119,7 +121,7 @@ async fn a_server_of_another_kind_is_no_skyline_server() {
 #[tokio::test]
 async fn a_server_that_says_nothing_times_out() {
     let address = listener(None).await;
-    let failure = failure_at(&format!("ws://{address}/ws")).await;
+    let failure = failure_within(Duration::from_secs(2), &format!("ws://{address}/ws")).await;
     assert_eq!(failure, (ConnectionFailure::Timeout, None));
 }
 

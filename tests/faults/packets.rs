@@ -1,6 +1,8 @@
 //! Wrong packets on an open session: each ends it as an integrity breach, and the client is
 //! finished.
 
+use std::time::Duration;
+
 use skyline::{BreachReason, Client, ConnectionState, Error};
 use skyline_protocol::packet::Payload;
 use skyline_protocol::status::Status;
@@ -67,7 +69,11 @@ async fn a_session_that_the_server_forgot_gives_way_to_a_new_one() {
         }
     })
     .await;
-    let client = peer.connect().await.unwrap();
+    let mut config = peer.config();
+    // So that the state is not over before it is read.
+    config.reconnect.initial_delay = Duration::from_secs(24 * 60 * 60);
+    config.reconnect.max_delay = config.reconnect.initial_delay;
+    let client = soon(Client::connect(config)).await.unwrap();
     let mut states = client.states();
     assert_eq!(
         soon(states.next_state()).await,
@@ -80,6 +86,7 @@ async fn a_session_that_the_server_forgot_gives_way_to_a_new_one() {
         matches!(state, Some(ConnectionState::Reconnecting { .. })),
         "{state:?}"
     );
+    client.reconnect_now();
     soon(client.call::<_, ()>("anything", &())).await.unwrap();
 }
 

@@ -55,11 +55,17 @@ class Server:
         identity_key = run(folder, "keygen", "identity.key").strip()
         return cls(folder, identity_key, *_serve(folder, "127.0.0.1:0", "identity.key", options))
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, port = self.url.removeprefix("ws://").removesuffix("/ws").split(":")
+        return host, int(port)
+
     def restart(self, identity_file: str = "identity.key") -> None:
         """Kills the server and starts it again on the same port, database and releases."""
         self.kill()
-        address = self.url.removeprefix("ws://").removesuffix("/ws")
-        self.process, self.url = _serve(self.folder, address, identity_file, ())
+        host, port = self.address
+        self.process, self.url = _serve(self.folder, f"{host}:{port}", identity_file, ())
 
     def stop(self) -> None:
         """Stops the server in order."""

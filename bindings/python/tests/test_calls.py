@@ -65,6 +65,10 @@ def drains(monkeypatch: pytest.MonkeyPatch) -> Counted:
     return counted
 
 
+# How often is looked for what a server that stands still for a moment may hide.
+TRIES = 5
+
+
 @contextlib.contextmanager
 def in_flight(client: skyline.Client) -> Iterator[None]:
     """While a call is on its way, others are gathered."""
@@ -110,17 +114,21 @@ async def test_a_call_that_is_alone_does_not_wait_for_others(
 async def test_many_completions_wake_the_loop_once(install: Install, drains: Counted) -> None:
     async with install.client() as client:
         await client.call("test.echo", 0)
-        calls = [asyncio.ensure_future(client.call("test.echo", n)) for n in range(200)]
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        # The first one left alone, and may be answered already.
-        waiting = len(queue_of_this_loop().pending)
-        assert waiting >= 199
-        drains.results.clear()
-        # The answers come meanwhile.
-        time.sleep(1)  # noqa: ASYNC251
-        assert await asyncio.gather(*calls) == [*range(200)]
-        assert drains.results == [waiting]
+        for _ in range(TRIES):
+            calls = [asyncio.ensure_future(client.call("test.echo", n)) for n in range(200)]
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            # The first one left alone, and may be answered already.
+            waiting = len(queue_of_this_loop().pending)
+            assert waiting >= 199
+            drains.results.clear()
+            # The answers come meanwhile.
+            time.sleep(1)  # noqa: ASYNC251
+            assert await asyncio.gather(*calls) == [*range(200)]
+            assert sum(drains.results) == waiting
+            if drains.results == [waiting]:
+                return
+    pytest.fail("the loop was always woken more than once")
 
 
 async def test_who_was_answered_together_calls_together(install: Install, submits: Counted) -> None:
@@ -129,13 +137,16 @@ async def test_who_was_answered_together_calls_together(install: Install, submit
         assert await client.call("test.echo", -n) == -n
 
     async with install.client() as client:
-        calls = [asyncio.ensure_future(twice(client, n)) for n in range(50)]
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        submits.results.clear()
-        time.sleep(0.5)  # noqa: ASYNC251
-        await asyncio.gather(*calls)
-        assert len(submits.results) == 1
+        for _ in range(TRIES):
+            calls = [asyncio.ensure_future(twice(client, n)) for n in range(50)]
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            submits.results.clear()
+            time.sleep(0.5)  # noqa: ASYNC251
+            await asyncio.gather(*calls)
+            if len(submits.results) == 1:
+                return
+    pytest.fail("the second calls never left together")
 
 
 async def test_a_cancelled_call_frees_its_slot(install: Install) -> None:

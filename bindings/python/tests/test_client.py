@@ -90,7 +90,9 @@ async def test_states_are_told_to_each_reader(install: Install) -> None:
 
 
 async def test_a_lost_connection_is_told(install: Install) -> None:
-    async with install.client() as client:
+    # So that the state is not over before it is read.
+    day = datetime.timedelta(days=1)
+    async with install.client(reconnect_initial_delay=day, reconnect_max_delay=day) as client:
         states = client.states()
         assert await states.next_state() == skyline.Ready()
         with pytest.raises(skyline.ConnectionLost) as lost:

@@ -50,7 +50,7 @@ final class CallManyTests: ServerTestCase {
 
         let results = try await client.callMany(
             [("test.delay", ["milliseconds": 60_000]), ("test.echo", ["milliseconds": 1])],
-            as: [String: Int]?.self, deadline: .milliseconds(500))
+            as: [String: Int]?.self, deadline: .seconds(3))
 
         XCTAssertThrowsError(try results[0].get()) { error in
             XCTAssertEqual((error as? SkylineError)?.code, .deadlineExceeded)

@@ -323,7 +323,7 @@ final class ScenariosTests: ServerTestCase {
     func testAServerThatGoesAwayFailsTheCalls() async throws {
         let (server, client) = try await connectedClient()
         let call = Task { try await client.delay(milliseconds: 60_000) }
-        try await Task.sleep(for: .milliseconds(200))
+        try await Task.sleep(for: .seconds(1))
 
         server.kill()
 

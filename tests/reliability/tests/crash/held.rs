@@ -106,7 +106,8 @@ async fn kill_at(
     let after = database.logins(&owner.license_key).await.len();
     match place {
         Place::RequestOnItsWay | Place::HalfOfTheRequest => assert_eq!(after, before, "{place:?}"),
-        Place::RequestThere => assert!(after <= before + 1, "{place:?}"),
+        // And those of the processes before it, up to two in a row, if they come only now.
+        Place::RequestThere => assert!(after <= before + 3, "{place:?}"),
         // One more if the server committed the one before only now.
         Place::AnswerOnItsWay | Place::HalfOfTheAnswer => assert!(after > before, "{place:?}"),
     }

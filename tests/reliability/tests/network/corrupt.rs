@@ -50,6 +50,12 @@ fn play(broken_of: impl FnOnce(&Sound) -> Vec<Broken>, word: &str) {
         let part = sound.part(direction, at);
         *tally.entry(judge(played, part)).or_default() += 1;
     }
+    // What lies in the last bytes may not pass before a session is over.
+    assert!(
+        struck * 10 >= played.len() * 9,
+        "{struck} of {}",
+        played.len()
+    );
     let outcomes: Vec<_> = tally
         .iter()
         .map(|(outcome, count)| format!("{count} {outcome}"))

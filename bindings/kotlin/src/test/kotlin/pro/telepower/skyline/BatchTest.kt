@@ -85,7 +85,7 @@ class BatchTest {
         inCoroutine {
             SkylineClient.connect(server.configuration()).use { client ->
                 val calls = listOf(slow, BatchCall("test.echo", "1"), BatchCall("test.echo", null))
-                val results = client.callManyJson(calls, deadline = 300.milliseconds)
+                val results = client.callManyJson(calls, deadline = 3.seconds)
                 assertFailed<SkylineException.DeadlineExceeded>(results[0])
                 assertEquals("1", results[1].get())
                 assertNull(results[2].get())
@@ -97,7 +97,7 @@ class BatchTest {
         val client = BlockingSkylineClient.connect(server.configuration())
         val numbers = client.callMany<Int, Int>(List(3000) { BatchCall("test.echo", it) })
         assertEquals(List(3000) { it }, numbers.map { it.get() })
-        val texts = client.callManyJson(listOf(BatchCall("test.echo", "1"), slow), Duration.ofMillis(100))
+        val texts = client.callManyJson(listOf(BatchCall("test.echo", "1"), slow), Duration.ofSeconds(3))
         assertEquals("1", texts[0].get())
         assertFailed<SkylineException.DeadlineExceeded>(texts[1])
         val bytes = client.callManyRaw(listOf(BatchCall("test.echo", byteArrayOf(7))))
