@@ -50,9 +50,9 @@ fn play(broken_of: impl FnOnce(&Sound) -> Vec<Broken>, word: &str) {
         let part = sound.part(direction, at);
         *tally.entry(judge(played, part)).or_default() += 1;
     }
-    // What lies in the last bytes may not pass before a session is over.
+    // The last bytes may not pass before a session is over, and a range that they end is not struck.
     assert!(
-        struck * 10 >= played.len() * 9,
+        struck * 5 >= played.len() * 4,
         "{struck} of {}",
         played.len()
     );
