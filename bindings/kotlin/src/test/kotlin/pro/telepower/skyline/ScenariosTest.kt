@@ -293,7 +293,10 @@ class ScenariosTest :
         inCoroutine {
             val client = SkylineClient.connect(server.configuration())
             supervisorScope {
-                val calls = List(20) { async(start = CoroutineStart.UNDISPATCHED) { client.delayOnServer(30_000) } }
+                val calls =
+                    List(20) {
+                        async(start = CoroutineStart.UNDISPATCHED) { client.delayOnServer(30_000) }
+                    }
                 delay(200)
                 client.shutdown()
                 for (call in calls) {
@@ -332,7 +335,10 @@ class ScenariosTest :
             TestServer().use { mortal ->
                 val client = SkylineClient.connect(mortal.configuration())
                 supervisorScope {
-                    val calls = List(20) { async(start = CoroutineStart.UNDISPATCHED) { client.delayOnServer(30_000) } }
+                    val calls =
+                        List(20) {
+                            async(start = CoroutineStart.UNDISPATCHED) { client.delayOnServer(30_000) }
+                        }
                     delay(300)
                     mortal.kill()
                     for (call in calls) {
