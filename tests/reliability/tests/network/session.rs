@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 const LOGINS: usize = 2;
 
 /// By how much a step may exceed its deadline: what a loaded machine may take to schedule it.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The deadlines of a session, all alike.
 pub fn deadlines(time: Duration) -> Deadlines {
