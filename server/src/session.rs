@@ -12,7 +12,7 @@ use axum::extract::ws::{Message, close_code};
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, SinkExt, StreamExt, stream::FuturesUnordered};
 use skyline_protocol::Sealer;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 
 use crate::{
     connection::{CLOSE_DEADLINE, Connection},
@@ -130,11 +130,12 @@ pub(crate) async fn converse(
     tokio::select! {
         // All that one turn of reading finds to answer is written in the same turn, by one flush.
         biased;
-        end = &mut receive => {
+        (end, drained_by) = &mut receive => {
             if !matches!(end, End::Drop(_)) {
                 // The answers that are ready still go out, the one to a breach among them.
                 outbox.close();
-                let _ = timeout(CLOSE_DEADLINE, transmit).await;
+                let by = drained_by.max(Instant::now() + CLOSE_DEADLINE);
+                let _ = timeout_at(by, transmit).await;
             }
             end
         }
@@ -153,7 +154,8 @@ struct Receiving<'a, 'o> {
 }
 
 impl<'a> Receiving<'a, '_> {
-    async fn run(self, mut peer: Peer, stream: &mut Stream, meter: &Meter) -> End {
+    /// Reads until the session ends; tells how, and by when what was called for is to be answered.
+    async fn run(self, mut peer: Peer, stream: &mut Stream, meter: &Meter) -> (End, Instant) {
         let mut calls = FuturesUnordered::new();
         let mut login_confirmed = false;
         let mut missed_pings = 0;
@@ -231,15 +233,17 @@ impl<'a> Receiving<'a, '_> {
                 }
             }
         };
+        let mut drained_by = Instant::now();
         if end.lets_calls_finish() {
-            let _ = timeout(self.server.config.drain_deadline, async {
+            drained_by += self.server.config.drain_deadline;
+            let _ = timeout_at(drained_by, async {
                 while let Some((outcome, ticket)) = calls.next().await {
                     let _ = self.deliver(outcome, ticket);
                 }
             })
             .await;
         }
-        end
+        (end, drained_by)
     }
 
     /// Checks a packet. It waits for nothing, so that an idle session keeps no room for its steps.

@@ -249,6 +249,34 @@ async fn a_stop_lets_calls_finish_and_says_that_it_goes_away() {
 }
 
 #[tokio::test]
+async fn a_stop_leaves_a_slow_peer_its_deadline_for_the_answers() {
+    let rig = Rig::start_with(|config| config.drain_deadline = DEADLINE).await;
+    let mut peer = rig.narrow_session().await;
+    // Together more than the sockets take of the answers.
+    let payload = binary(&vec![9; 1 << 20]);
+    for _ in 0..16 {
+        peer.send("test.echo", Some(&payload)).await;
+    }
+    sleep(SHORT).await;
+    rig.server.stop();
+    // Longer than anything but answers is waited for.
+    sleep(Duration::from_secs(5)).await;
+    let mut answers = 0;
+    loop {
+        match peer.socket.receive().await {
+            Received::Binary(packet) => {
+                peer.open(packet).expect_ok();
+                answers += 1;
+            }
+            Received::Closed(1001) => break,
+            other => panic!("{other:?} after {answers} answers"),
+        }
+    }
+    assert!(answers > 0);
+    within(rig.running).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_stop_does_not_wait_longer_than_its_deadline() {
     let rig = Rig::start_with(|config| config.drain_deadline = QUIET).await;
     let mut peer = rig.session().await;
