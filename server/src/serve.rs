@@ -34,9 +34,10 @@ use crate::{
     identity::{IdentityFileError, Keyring, Keys},
     messages::Messages,
     metrics::{Counted, Metrics},
+    model::{Actor, Stamp},
     readiness::Readiness,
     refusals::{RefusalLog, Refused},
-    store::Store,
+    store::{NewAuditEntry, Store},
     stream::{Meter, Metered},
     tls::Certificate,
 };
@@ -114,8 +115,21 @@ impl Server {
     /// # Errors
     /// [`IdentityFileError::Unannounced`] when the current key is another one than before and was
     /// not the next one; then nothing changes.
-    pub fn replace_identity(&self, keys: Keys) -> Result<(), IdentityFileError> {
-        self.identity.replace(keys)
+    pub async fn replace_identity(&self, keys: Keys) -> Result<(), IdentityFileError> {
+        let before = self.identity.current().public();
+        self.identity.replace(keys)?;
+        let now = self.identity.current().public();
+        if now != before {
+            let by = Stamp {
+                who: Actor::administrator(),
+                at: self.clock.now(),
+            };
+            let entry = NewAuditEntry::new(&by, "identity-changed", format!("{before} to {now}"));
+            if let Err(error) = self.store.append_audit(&[entry]).await {
+                tracing::error!(%error, "the change of the identity key is missing in the audit log");
+            }
+        }
+        Ok(())
     }
 
     /// Counts a reload of keys or certificates.

@@ -106,7 +106,7 @@ impl Node {
                         self.server.stop();
                     }
                     Order::Reload => {
-                        self.reload_identity();
+                        self.reload_identity().await;
                         self.reload_certificate();
                     }
                 },
@@ -115,9 +115,11 @@ impl Node {
         }
     }
 
-    fn reload_identity(&self) {
-        let keys = self.key_files.load();
-        let replaced = keys.and_then(|keys| self.server.replace_identity(keys));
+    async fn reload_identity(&self) {
+        let replaced = match self.key_files.load() {
+            Ok(keys) => self.server.replace_identity(keys).await,
+            Err(error) => Err(error),
+        };
         self.server.count_reload(replaced.is_ok());
         match replaced {
             Ok(()) => tracing::info!("the identity keys were read again"),

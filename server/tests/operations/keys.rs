@@ -79,6 +79,8 @@ async fn the_identity_key_is_changed_without_a_restart_and_only_to_the_announced
         None,
         "the old one is out of use"
     );
+    let audit = succeed(folder, &["audit", "--json"]).await;
+    assert_eq!(audit.matches("identity-changed").count(), 1, "{audit}");
     // A connection from before goes on.
     let login = crate::common::Login::new(&installation.license().await);
     session.log_in(&login).await.expect_ok();
