@@ -337,9 +337,9 @@ impl Shared {
     ) -> Option<SplitSink<Socket, Message>> {
         // Set first: whoever comes later, with a token or a request, reads it.
         let _ = self.end.set(end.clone());
-        self.token().take();
-        // From here on no caller puts a call in flight.
+        // From here on no caller puts a call in flight. Before the token goes: none must leave without.
         let writer = self.writer().take();
+        self.token().take();
         queue.close();
         for waiting in self.in_flight().drain() {
             let _ = waiting.send(Answer::Failed(end.error(true)));
