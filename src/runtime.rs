@@ -48,7 +48,7 @@ pub(crate) fn handle() -> Result<&'static Handle> {
 /// As [`handle`].
 pub(crate) fn choose(own: Option<&Handle>) -> Result<Handle> {
     match own {
-        Some(own) => check().map(|()| own.clone()),
+        Some(own) => check().and_then(|()| notice_forks()).map(|()| own.clone()),
         None => handle().cloned(),
     }
 }
@@ -92,9 +92,15 @@ fn start() -> Result<Handle> {
 /// Has [`FORKED`] set in the children of this process.
 #[cfg(unix)]
 fn notice_forks() -> Result<()> {
+    static NOTICED: OnceCell<()> = OnceCell::new();
     extern "C" fn note() {
         FORKED.store(true, Ordering::Relaxed);
     }
+    NOTICED.get_or_try_init(|| register(note)).copied()
+}
+
+#[cfg(unix)]
+fn register(note: unsafe extern "C" fn()) -> Result<()> {
     // SAFETY: the function only stores to an atomic, which a child may do after a fork.
     match unsafe { libc::pthread_atfork(None, None, Some(note)) } {
         0 => Ok(()),

@@ -146,6 +146,7 @@ struct Failure {
     kind: i32,
     code: String,
     text: String,
+    maybe_executed: i32,
 }
 
 impl Failure {
@@ -159,6 +160,7 @@ impl Failure {
                 kind: skyline_error_kind(error),
                 code: text(skyline_error_code(error)),
                 text: text(skyline_error_text(error)),
+                maybe_executed: skyline_error_maybe_executed(error),
             };
             let json: serde_json::Value =
                 serde_json::from_str(&text(skyline_error_details_json(error))).unwrap();
@@ -239,9 +241,9 @@ fn record(id: u64, method: &str, payload: &[u8]) -> Vec<u8> {
     record
 }
 
-/// Whether the queue's handle is readable now.
+/// Whether the queue's handle is readable now, or within so many milliseconds.
 #[cfg(unix)]
-fn is_readable(queue: &Queue) -> bool {
+fn is_readable(queue: &Queue, within: u64) -> bool {
     // SAFETY: the queue is live.
     let handle = unsafe { skyline_queue_wait_handle(queue.0) };
     let mut watched = libc::pollfd {
@@ -249,8 +251,8 @@ fn is_readable(queue: &Queue) -> bool {
         events: libc::POLLIN,
         revents: 0,
     };
-    // SAFETY: one descriptor, and no waiting.
-    unsafe { libc::poll(&raw mut watched, 1, 0) == 1 }
+    // SAFETY: one descriptor.
+    unsafe { libc::poll(&raw mut watched, 1, within.try_into().unwrap()) == 1 }
 }
 
 /// A blocking call, and whether it is done after `patience` milliseconds.
@@ -330,6 +332,10 @@ fn a_failed_call_tells_its_kind_its_code_and_a_sentence() {
     assert_eq!(unknown.kind, SkylineKind::UnknownMethod as i32);
     assert_eq!(unknown.code, "UNKNOWN_METHOD");
     assert!(!unknown.text.is_empty());
+    assert_eq!(
+        unknown.maybe_executed, -1,
+        "the server says that it was not"
+    );
     let malformed = ends.remove(&2).unwrap().unwrap_err();
     assert_eq!(malformed.kind, SkylineKind::Payload as i32);
 }
@@ -374,13 +380,44 @@ fn the_handle_is_readable_while_completions_wait() {
     queue.submit(&client, 1, "test.echo", &number(1));
     // SAFETY: the queue is live.
     assert_eq!(unsafe { skyline_queue_wait(queue.0, PATIENCE) }, 1);
-    assert!(is_readable(&queue), "asked for after the completion came");
+    assert!(
+        is_readable(&queue, 0),
+        "asked for after the completion came"
+    );
     queue.drain(1);
-    assert!(!is_readable(&queue));
+    assert!(!is_readable(&queue, 0));
     queue.submit(&client, 2, "test.echo", &number(2));
     // SAFETY: the queue is live.
     assert_eq!(unsafe { skyline_queue_wait(queue.0, PATIENCE) }, 1);
-    assert!(is_readable(&queue), "asked for before");
+    // The completion is there a moment before the handle tells of it.
+    assert!(is_readable(&queue, PATIENCE), "asked for before");
+}
+
+#[test]
+fn a_session_tells_its_facts() {
+    let server = Server::start();
+    let client = Client::connect(&server.owner());
+    // SAFETY: an answer that owns nothing is zeroed.
+    let mut answer: SkylineAnswer = unsafe { std::mem::zeroed() };
+    // SAFETY: the client is live, and the answer may be written to and is freed once.
+    let facts = unsafe {
+        assert_eq!(skyline_client_session(client.0, &raw mut answer), 0);
+        let facts = bytes(answer.payload, answer.payload_len);
+        skyline_answer_free(&raw mut answer);
+        facts
+    };
+    let facts = rmpv::decode::read_value(&mut &facts[..]).unwrap();
+    let fact = |name: &str| {
+        let mut facts = facts.as_map().unwrap().iter();
+        facts
+            .find(|(key, _)| key.as_str() == Some(name))
+            .unwrap()
+            .1
+            .clone()
+    };
+    assert_eq!(fact("is_activated_now"), true.into());
+    assert_eq!(fact("license_plan"), support::MONTHLY.into());
+    assert_eq!(fact("expiry_date").as_str().map(str::len), Some(10));
 }
 
 #[test]
@@ -399,8 +436,10 @@ fn calls_end_with_their_client_and_later_ones_are_refused() {
     // SAFETY: the client is live.
     unsafe { skyline_client_shutdown(client.0) };
     queue.submit(&client, 2, "test.echo", &number(2));
-    for (_, end) in queue.drain(2) {
-        assert_eq!(end.unwrap_err().kind, SkylineKind::ShutDown as i32);
+    for (id, end) in queue.drain(2) {
+        let failure = end.unwrap_err();
+        assert_eq!(failure.kind, SkylineKind::ShutDown as i32);
+        assert_eq!(failure.maybe_executed, i32::from(id == 1), "call {id}");
     }
 }
 
@@ -420,9 +459,9 @@ fn a_queue_may_be_freed_with_calls_in_flight() {
 fn a_blocking_call_may_be_waited_for_in_steps() {
     let server = Server::start();
     let client = Client::connect(&server.owner());
-    let short = pack(&map([("milliseconds", 300.into())]));
+    let short = pack(&map([("milliseconds", 3000.into())]));
     let (mut answer, done) = call(&client, DELAY, &short, 1);
-    assert!(!done, "the server answers after 300 ms");
+    assert!(!done, "the server answers after 3 s");
     // SAFETY: the answer was filled by a call.
     unsafe {
         assert_eq!(skyline_answer_wait(&raw mut answer, PATIENCE), 1);

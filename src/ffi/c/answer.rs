@@ -149,7 +149,7 @@ pub unsafe extern "C" fn skyline_call(
 }
 
 /// Waits on for a call that is pending, as `skyline_call`; an answer that is there already stays
-/// as it is.
+/// as it is. One thread at a time for each answer.
 ///
 /// # Safety
 /// `answer` was filled by `skyline_call` and not freed since.
@@ -168,7 +168,8 @@ pub unsafe extern "C" fn skyline_answer_wait(answer: *mut SkylineAnswer, patienc
     state
 }
 
-/// Frees what an answer holds and zeroes it; a call that is pending is cancelled.
+/// Frees what an answer holds and zeroes it; a call that is pending is cancelled. No other thread may
+/// use the answer meanwhile.
 ///
 /// # Safety
 /// `answer` is zeroed, or was filled by a function of the library.

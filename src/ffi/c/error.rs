@@ -143,7 +143,8 @@ pub unsafe extern "C" fn skyline_error_details_json(error: *const SkylineError) 
 }
 
 /// Frees an error that a function left through a `SkylineError **`. Null is fine. Errors inside a
-/// `SkylineCompletion` or a `SkylineAnswer` are not to be freed by this.
+/// `SkylineCompletion` or a `SkylineAnswer` are not to be freed by this. No other thread may use the
+/// error meanwhile.
 ///
 /// # Safety
 /// `error` is null, or an error that was not freed before.

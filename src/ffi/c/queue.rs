@@ -180,8 +180,12 @@ impl SkylineQueue {
         let mut ready = self.shared.ready();
         let count = capacity.min(ready.done.len());
         let taken: Vec<Done> = ready.done.drain(..count).collect();
-        if ready.done.is_empty() && std::mem::take(&mut ready.told) && ready.watched {
-            self.shared.handle.clear();
+        if ready.done.is_empty() {
+            let told = std::mem::take(&mut ready.told);
+            // Without a completion the handle was made readable for one that is drained already.
+            if ready.watched && (told || count == 0) {
+                self.shared.handle.clear();
+            }
         }
         drop(ready);
         let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -235,8 +239,8 @@ pub unsafe extern "C" fn skyline_queue_new(error: *mut *mut SkylineError) -> *mu
     }
 }
 
-/// Frees a queue: its calls are cancelled, its completions are gone, its handle is closed. Null is
-/// fine.
+/// Frees a queue: its calls are cancelled, its completions are gone, its handle is closed, then or
+/// soon afterwards. Null is fine.
 ///
 /// # Safety
 /// `queue` is null, or a queue that was not freed before and that no other thread uses.
@@ -249,8 +253,10 @@ pub unsafe extern "C" fn skyline_queue_free(queue: *mut SkylineQueue) {
     }
 }
 
-/// What an event loop watches: it is readable while completions wait. An eventfd on Linux and
-/// Android, a socket elsewhere. It belongs to the queue: only watch it.
+/// What an event loop watches: it becomes readable when completions wait, and stays so until they are
+/// drained. It may once be readable for completions that are drained already: a drain then finds
+/// none. An eventfd on Linux and Android, a socket elsewhere. It belongs to the queue: only watch it,
+/// and watch it no more before the queue is freed.
 ///
 /// # Safety
 /// `queue` is a live queue.
@@ -266,7 +272,9 @@ pub unsafe extern "C" fn skyline_queue_wait_handle(queue: *const SkylineQueue) -
 }
 
 /// Hands one call over; never blocks. The arguments are those of `skyline_call`, `id` that of
-/// `SkylineCallHeader`.
+/// `SkylineCallHeader`. The payload is copied, and a call that finds the client's bounds on calls and
+/// bytes in flight reached waits in the library with its copy, until its deadline at the most: what a
+/// host may have waiting there is for the host to bound.
 ///
 /// Returns `SKYLINE_KIND_NONE`: then one completion with this id comes, however the call ends.
 /// Else the kind of what is wrong with the arguments or the process; then none comes.
@@ -302,7 +310,7 @@ pub unsafe extern "C" fn skyline_submit(
 }
 
 /// Hands many calls over; never blocks. `records` holds a `SkylineCallHeader` for each call, with
-/// its method and its payload behind it.
+/// its method and its payload behind it. It is copied, and calls wait as with `skyline_submit`.
 ///
 /// Returns `SKYLINE_KIND_NONE`: then one completion comes for each call. Else the kind of what is
 /// wrong with the records or the process; then none comes for any of them.
@@ -331,7 +339,8 @@ fn kind_of(result: Result<()>) -> i32 {
 }
 
 /// Cancels a call: it completes with `SKYLINE_KIND_CANCELLED` unless it is complete already. An id
-/// that is not in flight is ignored. Never blocks.
+/// that is not in flight is ignored. Never blocks. An id that was cancelled must not be given to
+/// another call: it may come before the cancelling.
 ///
 /// # Safety
 /// `queue` is a live queue.

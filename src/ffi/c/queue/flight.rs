@@ -45,15 +45,17 @@ impl Flight {
     }
 
     /// Begins a call on the host's thread, so that it leaves without waking the task; gives it back
-    /// where there is no task to go on with it.
+    /// where there is no task to go on with it, and where there are other calls: what they have to do
+    /// is not for the host's thread.
     pub(super) fn begin_at_once(
         &mut self,
         client: &Client,
         call: Call,
         shared: &Shared,
     ) -> Result<(), Call> {
-        let Some(task) = self.task.clone() else {
-            return Err(call);
+        let task = match &self.task {
+            Some(task) if self.calls.is_empty() => task.clone(),
+            _ => return Err(call),
         };
         self.begin(client.clone(), call);
         if self.go_on(&mut Context::from_waker(&task), shared) {
