@@ -228,7 +228,13 @@ class LoopQueue(CompletionQueue):
 
     def take(self) -> None:
         """Takes the answers that have come, and has those go on who wait for them."""
-        self.drain()
+        try:
+            self.drain()
+        finally:
+            # After an interrupt too: nobody else would tell them.
+            self._tell()
+
+    def _tell(self) -> None:
         answered = self.answered
         if len(answered) == 1:
             self._alone = True

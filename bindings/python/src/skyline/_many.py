@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from skyline import _plane, _process
 from skyline._convert import wrong_type
-from skyline._errors import PayloadError, SkylineError
+from skyline._errors import PayloadError
 from skyline._payload import pack
 from skyline._queue import CompletionQueue, unpacked
 
@@ -92,7 +92,7 @@ class Batch:
         results = [_outcome(result) for result in self._results]
         if not return_exceptions:
             for result in results:
-                if isinstance(result, SkylineError):
+                if isinstance(result, Exception):
                     # Else its traceback would hold this frame, and this frame the error.
                     results.clear()
                     self._results.clear()
@@ -115,12 +115,12 @@ class _Place:
     def set_result(self, result: Any, /) -> None:
         self._batch.put(self._index, result)
 
-    def set_exception(self, exception: SkylineError, /) -> None:
+    def set_exception(self, exception: Exception, /) -> None:
         self._batch.put(self._index, exception)
 
 
 def _outcome(result: Any) -> Any:
-    if isinstance(result, SkylineError):
+    if isinstance(result, Exception):
         return result
     try:
         return unpacked(result)

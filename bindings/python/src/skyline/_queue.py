@@ -13,8 +13,6 @@ from skyline._payload import unpack
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from skyline._errors import SkylineError
-
 # As many as the library gathers before it wakes anybody. What is more is taken the next time.
 _CAPACITY = 1024
 _BYTES = _plane.COMPLETION_BYTES
@@ -33,7 +31,7 @@ class Waiting(Protocol):
     def set_result(self, result: Any, /) -> None:
         """Takes the answer: ``None``, MessagePack, or `Unpacked`."""
 
-    def set_exception(self, exception: SkylineError, /) -> None:
+    def set_exception(self, exception: Exception, /) -> None:
         """Takes the failure."""
 
 
@@ -109,19 +107,34 @@ class CompletionQueue:
         count: int = _plane.queue_drain(self.native.pointer, self._completions_address, _CAPACITY)
         pop, bytes_at, large = self.pending.pop, _plane.bytes_at, _plane.LARGE
         memory = self._memory if count == _CAPACITY else self._memory[: count * _BYTES]
-        for id, error, payload, length in _plane.completions(memory):
-            waiting = pop(id, None)
-            if waiting is None or waiting.done():
-                # It was cancelled meanwhile.
-                continue
-            if error:
-                waiting.set_exception(_plane.failure_at(error))
-            elif not payload:
-                waiting.set_result(None)
-            elif length < large or id & 1:
-                waiting.set_result(bytes_at(payload, length))
-            else:
-                _unpack_for(waiting, payload, length)
+        completions = iter(_plane.completions(memory))
+        interrupt: BaseException | None = None
+        id, waiting = 0, None
+        while True:
+            try:
+                for id, error, payload, length in completions:
+                    waiting = pop(id, None)
+                    if waiting is None or waiting.done():
+                        # It was cancelled meanwhile.
+                        continue
+                    if error:
+                        waiting.set_exception(_plane.failure_at(error))
+                    elif not payload:
+                        waiting.set_result(None)
+                    elif length < large or id & 1:
+                        waiting.set_result(bytes_at(payload, length))
+                    else:
+                        _unpack_for(waiting, payload, length)
+                    waiting = None
+                break
+            except BaseException as cause:  # noqa: BLE001 - an interrupt is raised at the end
+                # For want of memory, or an interrupt: that is this call's alone. The others have
+                # left the library, and nobody else would tell them.
+                _break(pop(id, waiting), cause)
+                if not isinstance(cause, Exception):
+                    interrupt = cause
+        if interrupt is not None:
+            raise interrupt
         return count
 
     @property
@@ -129,6 +142,13 @@ class CompletionQueue:
         """What an event loop watches."""
         handle: int = _plane.queue_wait_handle(self.native.pointer)
         return handle
+
+
+def _break(waiting: Waiting | None, cause: BaseException) -> None:
+    """Fails a call whose answer could not be handed out."""
+    if waiting is not None and not waiting.done():
+        lost = InterruptedError("an interrupt came while the answer was handed out")
+        waiting.set_exception(cause if isinstance(cause, Exception) else lost)
 
 
 def _unpack_for(waiting: Waiting, address: int, length: int) -> None:
