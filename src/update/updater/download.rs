@@ -176,6 +176,8 @@ impl Download {
                 if let Err(why) = goes_on(&answer, &resume, &have) {
                     return Err(self.discard(slot, why).await);
                 }
+                let missing = resume.manifest.size - resume.bytes;
+                on(slot, move |slot| slot.check_space(missing)).await?;
                 (resume.manifest, resume.bytes)
             }
             (StatusCode::RANGE_NOT_SATISFIABLE, _, Some(_)) => {
