@@ -339,7 +339,7 @@ async fn cancelling_one_call_leaves_the_others() {
                 .await
         })
     };
-    let (before, cancelled, after) = (delay(300), delay(300), delay(300));
+    let (before, cancelled, after) = (delay(300), delay(30_000), delay(300));
     tokio::time::sleep(Duration::from_millis(100)).await;
     cancelled.abort();
     assert!(soon(cancelled).await.unwrap_err().is_cancelled());

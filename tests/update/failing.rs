@@ -77,7 +77,7 @@ async fn a_server_that_falls_silent_is_left() {
         })
         .await;
         let mut config = site.config();
-        config.update.stall = Duration::from_millis(300);
+        config.update.stall = Duration::from_secs(2);
         site.download_as(config).await.unwrap();
         assert_eq!(site.asked().len(), 2);
         assert_eq!(

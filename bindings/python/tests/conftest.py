@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from harness import Install, Server
 try:
     import uvloop
 except ImportError:
-    # It is not to be had for this system or this Python.
-    uvloop = None  # type: ignore[assignment]
+    # requirements-test.txt has it for all others.
+    if sys.version_info >= (3, 10) and sys.platform != "win32":
+        raise
+    uvloop = None
 
 
 # These run under each event loop that there is.

@@ -19,7 +19,7 @@ import pytest
 
 import skyline
 from harness import Install
-from skyline import _calls, _methods, _plane
+from skyline import _calls, _methods, _plane, _queue
 
 Result = TypeVar("Result")
 
@@ -147,6 +147,32 @@ async def test_who_was_answered_together_calls_together(install: Install, submit
             if len(submits.results) == 1:
                 return
     pytest.fail("the second calls never left together")
+
+
+@pytest.mark.parametrize("cause", [MemoryError, KeyboardInterrupt])
+async def test_an_answer_that_breaks_keeps_no_other_from_its_own(
+    install: Install, monkeypatch: pytest.MonkeyPatch, cause: type[BaseException]
+) -> None:
+    def breaks(*_: object) -> None:
+        raise cause
+
+    async with install.client() as client:
+        queue = queue_of_this_loop()
+        drain = queue.drain
+
+        def drain_all() -> int:
+            try:
+                return drain()
+            except KeyboardInterrupt:
+                return -1
+
+        monkeypatch.setattr(_queue, "_unpack_for", breaks)
+        monkeypatch.setattr(queue, "drain", drain_all)
+        calls = [asyncio.ensure_future(client.call("test.echo", b"x" * (1 << 20)))]
+        calls += [asyncio.ensure_future(client.call("test.echo", n)) for n in range(100)]
+        broken, *others = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(broken, MemoryError if cause is MemoryError else InterruptedError)
+        assert others == [*range(100)]
 
 
 async def test_a_cancelled_call_frees_its_slot(install: Install) -> None:

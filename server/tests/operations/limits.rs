@@ -57,7 +57,7 @@ async fn an_address_that_logs_in_too_often_is_told_when_to_come_back() {
 #[tokio::test]
 async fn a_license_that_calls_too_often_keeps_its_session() {
     let rig = Rig::start_with(|config| {
-        config.rates.calls_per_license = "1/s burst 4".parse().unwrap();
+        config.rates.calls_per_license = "20/m burst 4".parse().unwrap();
     })
     .await;
     let key = rig.license().await;
@@ -71,10 +71,11 @@ async fn a_license_that_calls_too_often_keeps_its_session() {
         .call("send-event", Some(event))
         .await
         .expect("RATE_LIMITED");
-    assert_eq!(limited.payload::<RateLimit>().retry_after_seconds, Some(1));
+    let wait = limited.payload::<RateLimit>().retry_after_seconds.unwrap();
+    assert!((1..=3).contains(&wait), "{wait}");
     let mut other = rig.session().await;
     other.call("get-limits", None).await.expect_ok();
-    sleep(Duration::from_millis(1200)).await;
+    sleep(Duration::from_secs(wait)).await;
     let answer = peer.call("test.events", None).await.expect_ok();
     let stored: Vec<rmpv::Value> = answer.payload();
     assert!(stored.is_empty(), "a refused call does nothing");

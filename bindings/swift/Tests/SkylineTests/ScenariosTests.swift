@@ -260,8 +260,8 @@ final class ScenariosTests: ServerTestCase {
 
     func testCancellingOneCallLeavesTheOthers() async throws {
         let (_, client) = try await connectedClient()
-        let calls = (0..<10).map { _ in
-            Task { try await client.delay(milliseconds: 1000) }
+        let calls = (0..<10).map { number in
+            Task { try await client.delay(milliseconds: number == 4 ? 30_000 : 1000) }
         }
         try await Task.sleep(for: .milliseconds(200))
 
