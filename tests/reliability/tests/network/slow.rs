@@ -84,13 +84,7 @@ fn a_connection_that_stalls_ends_every_step_at_its_deadline() {
             Case::first(name, STALL_DEADLINE, script)
         })
     });
-    let struck = played.iter().filter(|played| played.connections[0].struck);
-    let struck = struck.count();
-    assert!(
-        struck * 10 >= played.len() * 9,
-        "{struck} of {}",
-        played.len()
-    );
+    stage::assert_mostly_struck(&played);
     let mut exceeded = 0;
     for played in &played {
         for error in played.outcome.errors() {
