@@ -26,10 +26,12 @@ pub(super) async fn upgrade<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let stream = WholeHead::new(stream);
+    let (reader, writer) = tokio::io::split(stream);
+    let stream = tokio::io::join(WholeHead::new(reader), writer);
     let (socket, _) =
         tokio_tungstenite::client_async_with_config(request, stream, Some(settings)).await?;
-    let WholeHead { stream, bytes, .. } = socket.into_inner();
+    let (WholeHead { stream, bytes, .. }, writer) = socket.into_inner().into_inner();
+    let stream = stream.unsplit(writer);
     Ok(WebSocketStream::from_partially_read(stream, bytes, Role::Client, Some(settings)).await)
 }
 
@@ -101,24 +103,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for WholeHead<S> {
         this.bytes.drain(..now);
         this.given = Some(given - now);
         Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for WholeHead<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }
 
