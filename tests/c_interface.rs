@@ -241,9 +241,9 @@ fn record(id: u64, method: &str, payload: &[u8]) -> Vec<u8> {
     record
 }
 
-/// Whether the queue's handle is readable now, or within so many milliseconds.
+/// Whether the queue's handle is readable now.
 #[cfg(unix)]
-fn is_readable(queue: &Queue, within: u64) -> bool {
+fn is_readable(queue: &Queue) -> bool {
     // SAFETY: the queue is live.
     let handle = unsafe { skyline_queue_wait_handle(queue.0) };
     let mut watched = libc::pollfd {
@@ -251,8 +251,8 @@ fn is_readable(queue: &Queue, within: u64) -> bool {
         events: libc::POLLIN,
         revents: 0,
     };
-    // SAFETY: one descriptor.
-    unsafe { libc::poll(&raw mut watched, 1, within.try_into().unwrap()) == 1 }
+    // SAFETY: one descriptor, and no waiting.
+    unsafe { libc::poll(&raw mut watched, 1, 0) == 1 }
 }
 
 /// A blocking call, and whether it is done after `patience` milliseconds.
@@ -380,17 +380,41 @@ fn the_handle_is_readable_while_completions_wait() {
     queue.submit(&client, 1, "test.echo", &number(1));
     // SAFETY: the queue is live.
     assert_eq!(unsafe { skyline_queue_wait(queue.0, PATIENCE) }, 1);
-    assert!(
-        is_readable(&queue, 0),
-        "asked for after the completion came"
-    );
+    assert!(is_readable(&queue), "asked for after the completion came");
     queue.drain(1);
-    assert!(!is_readable(&queue, 0));
+    assert!(!is_readable(&queue));
     queue.submit(&client, 2, "test.echo", &number(2));
     // SAFETY: the queue is live.
     assert_eq!(unsafe { skyline_queue_wait(queue.0, PATIENCE) }, 1);
-    // The completion is there a moment before the handle tells of it.
-    assert!(is_readable(&queue, PATIENCE), "asked for before");
+    assert!(is_readable(&queue), "asked for before");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_handle_tells_of_nothing_that_is_drained() {
+    let server = Server::start();
+    let (client, queue) = (Client::connect(&server.owner()), Queue::new());
+    assert!(!is_readable(&queue));
+    for id in 0..2000 {
+        queue.submit(&client, id, "test.echo", &number(id));
+        // A thread in `skyline_queue_wait` sees the completion as soon as the lock is free.
+        queue.drain(1);
+        assert!(!is_readable(&queue), "call {id}");
+    }
+}
+
+#[test]
+fn a_drained_id_may_be_used_again_although_it_was_cancelled() {
+    let server = Server::start();
+    let (client, queue) = (Client::connect(&server.owner()), Queue::new());
+    for round in 0..2000 {
+        queue.submit(&client, 1, "test.echo", &number(round));
+        // SAFETY: the queue is live.
+        assert_eq!(unsafe { skyline_queue_wait(queue.0, PATIENCE) }, 1);
+        // SAFETY: the queue is live.
+        unsafe { skyline_cancel(queue.0, 1) };
+        assert_eq!(queue.drain(1).remove(&1).unwrap().unwrap(), number(round));
+    }
 }
 
 #[test]

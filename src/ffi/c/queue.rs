@@ -99,11 +99,12 @@ impl Shared {
         let mut ready = self.ready();
         ready.done.extend(batch.drain(..));
         let news = !std::mem::replace(&mut ready.told, true);
-        let (watched, waiting) = (ready.watched, ready.waiting > 0);
-        drop(ready);
-        if news && watched {
+        if news && ready.watched {
+            // Before anybody can drain: a signal behind that would tell of nothing, for ever.
             self.handle.signal();
         }
+        let waiting = ready.waiting > 0;
+        drop(ready);
         if news && waiting {
             self.filled.notify_all();
         }
@@ -137,14 +138,14 @@ impl SkylineQueue {
         let handle = WakeHandle::new().map_err(|error| Error::State {
             detail: format!("the system refused a handle to wait on: {error}"),
         })?;
+        let (commands, received) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
-            flight: Mutex::new(Flight::new()),
+            flight: Mutex::new(Flight::new(received)),
             ready: Mutex::default(),
             filled: Condvar::new(),
             handle,
         });
-        let (commands, received) = mpsc::unbounded_channel();
-        runtime.spawn(drive(shared.clone(), received));
+        runtime.spawn(drive(shared.clone()));
         Ok(Self {
             shared,
             commands,
@@ -180,12 +181,8 @@ impl SkylineQueue {
         let mut ready = self.shared.ready();
         let count = capacity.min(ready.done.len());
         let taken: Vec<Done> = ready.done.drain(..count).collect();
-        if ready.done.is_empty() {
-            let told = std::mem::take(&mut ready.told);
-            // Without a completion the handle was made readable for one that is drained already.
-            if ready.watched && (told || count == 0) {
-                self.shared.handle.clear();
-            }
+        if ready.done.is_empty() && std::mem::take(&mut ready.told) && ready.watched {
+            self.shared.handle.clear();
         }
         drop(ready);
         let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -253,10 +250,9 @@ pub unsafe extern "C" fn skyline_queue_free(queue: *mut SkylineQueue) {
     }
 }
 
-/// What an event loop watches: it becomes readable when completions wait, and stays so until they are
-/// drained. It may once be readable for completions that are drained already: a drain then finds
-/// none. An eventfd on Linux and Android, a socket elsewhere. It belongs to the queue: only watch it,
-/// and watch it no more before the queue is freed.
+/// What an event loop watches: it is readable while completions wait. An eventfd on Linux and
+/// Android, a socket elsewhere. It belongs to the queue: only watch it, and watch it no more before
+/// the queue is freed.
 ///
 /// # Safety
 /// `queue` is a live queue.
@@ -339,8 +335,7 @@ fn kind_of(result: Result<()>) -> i32 {
 }
 
 /// Cancels a call: it completes with `SKYLINE_KIND_CANCELLED` unless it is complete already. An id
-/// that is not in flight is ignored. Never blocks. An id that was cancelled must not be given to
-/// another call: it may come before the cancelling.
+/// that is not in flight is ignored. Never blocks.
 ///
 /// # Safety
 /// `queue` is a live queue.

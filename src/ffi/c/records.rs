@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy)]
 pub struct SkylineCallHeader {
     /// The caller's name for the call, which its completion carries: unique among the calls of the
-    /// queue that are not drained yet, and those that were cancelled.
+    /// queue that are not drained yet.
     pub id: u64,
     /// How long the call may take, in milliseconds, reconnecting and waiting for its turn included;
     /// `UINT64_MAX`: the client's `call_deadline`.

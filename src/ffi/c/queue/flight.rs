@@ -25,8 +25,9 @@ pub(super) enum Command {
     Cancel(u64),
 }
 
-/// The calls that were begun and not published.
+/// The calls that were begun and not published, and what is still to be done for the host.
 pub(super) struct Flight {
+    commands: mpsc::UnboundedReceiver<Command>,
     calls: FuturesUnordered<BoxFuture<'static, Done>>,
     handles: HashMap<u64, AbortHandle>,
     batch: Vec<Done>,
@@ -35,8 +36,9 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(commands: mpsc::UnboundedReceiver<Command>) -> Self {
         Self {
+            commands,
             calls: FuturesUnordered::new(),
             handles: HashMap::new(),
             batch: Vec::new(),
@@ -45,8 +47,9 @@ impl Flight {
     }
 
     /// Begins a call on the host's thread, so that it leaves without waking the task; gives it back
-    /// where there is no task to go on with it, and where there are other calls: what they have to do
-    /// is not for the host's thread.
+    /// where there is no task to go on with it, and where there are other calls or commands: what
+    /// they have to do is not for the host's thread, and a call must not overtake the cancelling of an
+    /// earlier one with its id.
     pub(super) fn begin_at_once(
         &mut self,
         client: &Client,
@@ -54,7 +57,7 @@ impl Flight {
         shared: &Shared,
     ) -> Result<(), Call> {
         let task = match &self.task {
-            Some(task) if self.calls.is_empty() => task.clone(),
+            Some(task) if self.calls.is_empty() && self.commands.is_empty() => task.clone(),
             _ => return Err(call),
         };
         self.begin(client.clone(), call);
@@ -107,7 +110,13 @@ impl Flight {
     fn close(&mut self, shared: &Shared) {
         self.task = None;
         self.calls.clear();
-        let ended: Vec<u64> = self.handles.drain().map(|(id, _)| id).collect();
+        let mut ended: Vec<u64> = self.handles.drain().map(|(id, _)| id).collect();
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Submit { calls, .. } = command {
+                ended.extend(calls.iter().map(|call| call.id));
+            }
+        }
         self.batch.extend(ended.into_iter().map(|id| Done {
             id,
             result: Err(Error::ShutDown {
@@ -128,7 +137,7 @@ impl Drop for Landing {
 }
 
 /// Goes on with the calls until the queue is freed, which cancels what is in flight.
-pub(super) async fn drive(shared: Arc<Shared>, mut commands: mpsc::UnboundedReceiver<Command>) {
+pub(super) async fn drive(shared: Arc<Shared>) {
     let landing = Landing(shared);
     let shared = &landing.0;
     let work = poll_fn(|context: &mut Context<'_>| {
@@ -137,7 +146,7 @@ pub(super) async fn drive(shared: Arc<Shared>, mut commands: mpsc::UnboundedRece
             flight.task = Some(context.waker().clone());
         }
         loop {
-            match commands.poll_recv(context) {
+            match flight.commands.poll_recv(context) {
                 Poll::Ready(Some(Command::Submit { client, calls })) => {
                     for call in calls {
                         flight.begin(client.clone(), call);
