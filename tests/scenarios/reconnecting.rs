@@ -73,6 +73,14 @@ async fn a_call_waits_for_the_next_connection() {
     let call = tokio::spawn(async move { waiting.call::<_, u8>("test.echo", &7u8).await });
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!call.is_finished(), "there was no server to answer it");
+    let later = state(&mut states, |state| {
+        matches!(state, ConnectionState::Reconnecting { attempt: 2.., .. })
+    })
+    .await;
+    let ConnectionState::Reconnecting { last_error, .. } = later else {
+        panic!("{later:?}");
+    };
+    assert_eq!(last_error.code(), "CONNECTION");
     server.restart();
     assert_eq!(soon(call).await.unwrap().unwrap(), 7);
 }
@@ -97,10 +105,11 @@ async fn an_idempotent_call_is_sent_again() {
     let server = Server::start();
     let client = connect(impatient(server.owner().config())).await;
     let waiting = client.idempotent();
-    let delay = Delay { milliseconds: 500 };
+    let delay = Delay { milliseconds: 2000 };
     let call = tokio::spawn(async move { waiting.call::<_, ()>("test.delay", &delay).await });
     tokio::time::sleep(Duration::from_millis(100)).await;
     drop_connection(&client).await;
+    assert!(!call.is_finished(), "it was answered before the drop");
     soon(call).await.unwrap().unwrap();
 }
 
@@ -193,39 +202,30 @@ async fn an_idempotent_call_waits_out_a_rate_limit() {
         #[serde(rename = "retryAfterSeconds")]
         retry_after_seconds: u64,
     }
-    let mut limited = Limited {
+    let limited = Limited {
         status: "RATE_LIMITED",
         message: "Slowly",
-        retry_after_seconds: 1,
+        // Long beside what a busy machine may take for an answer.
+        retry_after_seconds: 5,
     };
     let expected = Error::RateLimited {
         server_message: Some("Slowly".to_owned()),
-        retry_after_seconds: Some(1),
+        retry_after_seconds: Some(5),
     };
     let server = Server::start();
     let client = server.owner().connect().await;
     let error = soon(client.call::<_, ()>("test.status", &limited)).await;
     assert_eq!(error.unwrap_err(), expected);
 
-    // Until a further wait would go beyond the deadline, or the deadline cuts the last answer off.
+    // Sent again after one wait; a second one would go beyond the deadline.
     let started = Instant::now();
-    let patient = client
-        .idempotent()
-        .with_deadline(Duration::from_millis(2500));
+    let patient = client.idempotent().with_deadline(Duration::from_secs(9));
     let error = soon(patient.call::<_, ()>("test.status", &limited)).await;
-    let code = error.unwrap_err().code();
+    assert_eq!(error.unwrap_err(), expected);
     assert!(
-        ["RATE_LIMITED", "DEADLINE_EXCEEDED"].contains(&code),
-        "{code}"
-    );
-    assert!(
-        started.elapsed() >= Duration::from_secs(1),
+        started.elapsed() >= Duration::from_secs(5),
         "it did not wait"
     );
-    // A wait that does not fit is none.
-    limited.retry_after_seconds = 3600;
-    let error = soon(patient.call::<_, ()>("test.status", &limited)).await;
-    assert_eq!(error.unwrap_err().code(), "RATE_LIMITED");
 }
 
 #[tokio::test]

@@ -212,7 +212,7 @@ async def test_cancelling_one_call_leaves_the_others(install: Install) -> None:
     async with install.client() as client:
         calls = [
             asyncio.ensure_future(
-                client.call("test.delay", LONG if n == 3 else {"milliseconds": 1500})
+                client.call("test.delay", LONG if n == 3 else {"milliseconds": 3000})
             )
             for n in range(10)
         ]
@@ -221,6 +221,7 @@ async def test_cancelling_one_call_leaves_the_others(install: Install) -> None:
         with pytest.raises(asyncio.CancelledError):
             await calls[3]
         others = calls[:3] + calls[4:]
+        assert not any(call.done() for call in others)
         assert await asyncio.gather(*others) == [None] * 9
         assert await client.call("test.echo", 1) == 1
 
@@ -450,6 +451,10 @@ async def test_a_call_waits_for_the_next_connection(own_install: Install) -> Non
         call = asyncio.ensure_future(client.call("test.echo", 7))
         await asyncio.sleep(0.3)
         assert not call.done()
+        later = await wait_for(states, skyline.Reconnecting)
+        while later.attempt == 1:
+            later = await wait_for(states, skyline.Reconnecting)
+        assert isinstance(later.last_error, skyline.ConnectionFailed)
         await asyncio.to_thread(own_install.server.restart)
         assert await call == 7
 
@@ -466,10 +471,11 @@ async def test_a_call_lost_on_the_way_says_that_it_may_have_run(install: Install
 
 async def test_an_idempotent_call_is_sent_again(install: Install) -> None:
     async with install.client(**IMPATIENT) as client:
-        delay = {"milliseconds": 500}
+        delay = {"milliseconds": 2000}
         call = asyncio.ensure_future(client.call("test.delay", delay, idempotent=True))
         await asyncio.sleep(0.1)
         await drop_connection(client)
+        assert not call.done(), "it was answered before the drop"
         assert await call is None
 
 
@@ -522,20 +528,17 @@ async def test_a_refusal_while_reconnecting_ends_the_client(install: Install) ->
 
 
 async def test_an_idempotent_call_waits_out_a_rate_limit(install: Install) -> None:
-    limited = {"status": "RATE_LIMITED", "message": "Slowly.", "retryAfterSeconds": 1}
+    limited = {"status": "RATE_LIMITED", "message": "Slowly.", "retryAfterSeconds": 5}
     async with install.client() as client:
         with pytest.raises(skyline.RateLimited) as at_once:
             await client.call("test.status", limited)
-        assert at_once.value.retry_after == 1.0
-        # Until a further wait would go beyond the deadline, or that cuts the last answer off.
+        assert at_once.value.retry_after == 5.0
+        # Sent again after one wait; a second one would go beyond the deadline. Both are long beside
+        # what a busy machine may take for an answer.
         begun = time.monotonic()
-        with pytest.raises((skyline.RateLimited, skyline.DeadlineExceeded)):
-            await client.call("test.status", limited, deadline=2.5, idempotent=True)
-        assert time.monotonic() - begun >= 1
-        # A wait that does not fit is none.
-        limited["retryAfterSeconds"] = 3600
         with pytest.raises(skyline.RateLimited):
-            await client.call("test.status", limited, deadline=2.5, idempotent=True)
+            await client.call("test.status", limited, deadline=9, idempotent=True)
+        assert time.monotonic() - begun >= 5
 
 
 async def test_a_rotated_identity_key_is_accepted(own_install: Install) -> None:

@@ -87,15 +87,17 @@ impl Siege {
             honest.spawn(call_until(over.clone(), peer));
         }
         let login = Login::new(&installation.license().await);
+        let process = running.process_id();
+        // Before the one that comes and goes: it must not count as open when it is gone.
+        let descriptors = descriptors(process);
         honest.spawn(log_in_until(
             over.clone(),
             Arc::clone(&installation),
             running.address,
             login,
         ));
-        let process = running.process_id();
         Self {
-            descriptors: descriptors(process),
+            descriptors,
             memory: memory(process),
             installation,
             running,

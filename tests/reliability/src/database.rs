@@ -3,16 +3,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use skyline::LicenseKey;
 use skyline_server::key_secret::KeySecret;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
-
-/// How long the server may take for a login whose client is gone already: it commits within
-/// milliseconds, and much later only where the machine stands still.
-const SETTLED: Duration = Duration::from_millis(100);
 
 /// One accepted login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,20 +63,6 @@ impl Database {
             confirmed: row.get(2),
         })
         .collect()
-    }
-
-    /// The accepted logins of a license once the server has done with what a process that was
-    /// killed had already sent: when their number has not changed for a tenth of a second.
-    pub async fn settled_logins(&self, license: &LicenseKey) -> Vec<Login> {
-        let mut logins = self.logins(license).await;
-        loop {
-            tokio::time::sleep(SETTLED).await;
-            let now = self.logins(license).await;
-            if now.len() == logins.len() {
-                return now;
-            }
-            logins = now;
-        }
     }
 
     /// All stored events: name → the MessagePack of the data of each that bears it.

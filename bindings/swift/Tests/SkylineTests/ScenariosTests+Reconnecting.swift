@@ -129,27 +129,20 @@ extension ScenariosTests {
 
     func testAnIdempotentCallWaitsOutARateLimit() async throws {
         let (_, client) = try await connectedClient()
-        let limited = AnswerWith(status: "RATE_LIMITED", message: "slowly", retryAfterSeconds: 1)
+        let limited = AnswerWith(status: "RATE_LIMITED", message: "slowly", retryAfterSeconds: 5)
 
         let atOnce = try await failure { try await client.answer(with: limited) }
         XCTAssertEqual(atOnce.code, .rateLimited)
-        XCTAssertEqual(atOnce.retryAfter, .seconds(1))
+        XCTAssertEqual(atOnce.retryAfter, .seconds(5))
 
         let begin = ContinuousClock.now
         let waited = try await failure {
-            try await client.answer(with: limited, deadline: .milliseconds(4500), idempotent: true)
+            try await client.answer(with: limited, deadline: .seconds(14), idempotent: true)
         }
-        // The answer of the last attempt after which a further wait would go beyond the deadline,
-        // unless the deadline cut that answer off.
-        XCTAssertTrue([.rateLimited, .deadlineExceeded].contains(waited.code), "\(waited)")
-        XCTAssertGreaterThanOrEqual(ContinuousClock.now - begin, .seconds(1))
-
-        // A wait that does not fit is none.
-        let long = AnswerWith(status: "RATE_LIMITED", message: "slowly", retryAfterSeconds: 3600)
-        let unfit = try await failure {
-            try await client.answer(with: long, deadline: .milliseconds(4500), idempotent: true)
-        }
-        XCTAssertEqual(unfit.code, .rateLimited)
+        // The answer of the last attempt that the deadline allowed, after two waits: a third one would go
+        // beyond it. All are long beside what a busy machine may take for an answer.
+        XCTAssertEqual(waited.code, .rateLimited)
+        XCTAssertGreaterThanOrEqual(ContinuousClock.now - begin, .seconds(10))
     }
 
     func testARotatedIdentityKeyIsAccepted() async throws {

@@ -10,7 +10,7 @@ use skyline_reliability::database::Database;
 use skyline_reliability::figures;
 use skyline_reliability::process::{SessionProcess, login_file, stored_login};
 
-use super::{command, recovers, strict};
+use super::{Strict, command, recovers};
 use crate::support::{Owner, Server, soon};
 
 /// A server that forgives so many steps back, its database, and an owner who has logged in.
@@ -151,9 +151,9 @@ async fn answer_of_login(owner: &Owner) -> String {
 
 #[tokio::test]
 async fn a_folder_that_cannot_be_written_is_told_and_costs_nothing() {
-    let (server, database) = strict().await;
-    let owner = server.owner();
-    recovers(&owner, &database).await;
+    let strict = Strict::start().await;
+    let owner = strict.owner();
+    recovers(&owner, &strict).await;
     let folder = owner.state.path();
     let before = stored_login(folder).unwrap();
     fs::set_permissions(folder, Permissions::from_mode(0o500)).unwrap();
@@ -164,17 +164,17 @@ async fn a_folder_that_cannot_be_written_is_told_and_costs_nothing() {
         assert_eq!(stored_login(folder).unwrap(), before);
     }
     fs::set_permissions(folder, Permissions::from_mode(0o700)).unwrap();
-    recovers(&owner, &database).await;
+    recovers(&owner, &strict).await;
 }
 
 #[tokio::test]
 async fn a_read_only_file_is_replaced_and_an_unreadable_one_is_told() {
-    let (server, database) = strict().await;
-    let owner = server.owner();
-    recovers(&owner, &database).await;
+    let strict = Strict::start().await;
+    let owner = strict.owner();
+    recovers(&owner, &strict).await;
     fs::set_permissions(file_of(&owner), Permissions::from_mode(0o400)).unwrap();
     assert_eq!(answer_of_login(&owner).await, "ok");
-    let newest = database.logins(&owner.license_key).await.pop().unwrap();
+    let newest = strict.logins(&owner).await.pop().unwrap();
     assert_eq!(
         stored_login(owner.state.path()).unwrap(),
         Some(newest.value)
@@ -184,5 +184,5 @@ async fn a_read_only_file_is_replaced_and_an_unreadable_one_is_told() {
     let answer = answer_of_login(&owner).await;
     assert!(answer.starts_with("STATE "), "{answer}");
     fs::set_permissions(file_of(&owner), Permissions::from_mode(0o600)).unwrap();
-    recovers(&owner, &database).await;
+    recovers(&owner, &strict).await;
 }

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use skyline_reliability::database::Database;
 use skyline_reliability::figures;
 use skyline_reliability::process::stored_login;
 use skyline_reliability::trace::{self, Point, Traced};
 
-use super::{command, recovers, recovers_after, remembers_only_what_was_accepted, strict};
-use crate::support::{Owner, Server};
+use super::{Strict, command, recovers, remembers_only_what_was_accepted};
+use crate::support::Owner;
 
 const SESSION: &str = "connect\nlimits\nshutdown\n";
 
@@ -29,17 +28,16 @@ async fn traced(owner: &Owner, kill_at: Option<Point>) -> Traced {
         .unwrap()
 }
 
-/// Kills a process of `owner` at that system call, after `earlier` whose logins may not be committed
-/// yet; `false` when its session had no such call.
-async fn kill_at(owner: &Owner, database: &Database, point: Point, earlier: usize) -> bool {
-    let before = database.settled_logins(&owner.license_key).await.len();
+/// Kills a process of `owner` at that system call; `false` when its session had no such call.
+async fn kill_at(owner: &Owner, strict: &Strict, point: Point) -> bool {
+    let before = strict.settled_logins(owner).await.len();
     let traced = traced(owner, Some(point)).await;
-    remembers_only_what_was_accepted(owner, database).await;
-    let logins = database.logins(&owner.license_key).await;
-    assert!(logins.len() <= before + 1 + earlier);
+    remembers_only_what_was_accepted(owner, strict).await;
+    let logins = strict.logins(owner).await;
+    assert!(logins.len() <= before + 1);
     if let Some(connected) = traced.output.first() {
         assert_eq!(connected, "ok", "{point:?}");
-        assert!(logins.len() > before, "a forged login at {point:?}");
+        assert_eq!(logins.len(), before + 1, "a forged login at {point:?}");
         let newest = logins.last().unwrap().value;
         assert_eq!(stored_login(owner.state.path()).unwrap(), Some(newest));
     }
@@ -51,31 +49,27 @@ type Kills = BTreeMap<i64, usize>;
 
 /// Kills processes at the points of `points`. `owner_of` gives the owner for the next point, given
 /// the last one.
-async fn sweep(
-    points: Arc<Vec<Point>>,
-    server: Arc<Server>,
-    database: Database,
-    owner_of: fn(&Server, Option<Owner>) -> Owner,
-) -> Kills {
+async fn sweep(points: Arc<Vec<Point>>, owner_of: fn(&Strict, Option<Owner>) -> Owner) -> Kills {
     let next = Arc::new(AtomicUsize::new(0));
     let workers: Vec<_> = (0..AT_ONCE)
         .map(|_| {
-            let (server, database) = (server.clone(), database.clone());
             let (points, next) = (points.clone(), next.clone());
             tokio::spawn(async move {
+                // One of its own: that it has no connection tells that it has done with this worker's.
+                let strict = Strict::start().await;
                 let mut kills = Kills::new();
                 let mut last = None;
                 loop {
                     let Some(&point) = points.get(next.fetch_add(1, Ordering::Relaxed)) else {
                         return kills;
                     };
-                    let owner = owner_of(&server, last);
-                    for earlier in 0..IN_A_ROW {
-                        if kill_at(&owner, &database, point, earlier).await {
+                    let owner = owner_of(&strict, last);
+                    for _ in 0..IN_A_ROW {
+                        if kill_at(&owner, &strict, point).await {
                             *kills.entry(point.call).or_default() += 1;
                         }
                     }
-                    recovers_after(IN_A_ROW, &owner, &database).await;
+                    recovers(&owner, &strict).await;
                     last = Some(owner);
                 }
             })
@@ -109,23 +103,19 @@ fn covers_the_store(kills: &Kills) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_killed_at_any_system_call_of_a_login_logs_in_again() {
-    let (server, database) = strict().await;
-    let server = Arc::new(server);
-    let owner = server.owner();
-    recovers(&owner, &database).await;
+    let strict = Strict::start().await;
+    let owner = strict.owner();
+    recovers(&owner, &strict).await;
     let whole = traced(&owner, None).await;
     assert_eq!(whole.output, ["ok", "ok", "ok"]);
     let points = Arc::new(whole.points);
 
-    let again = sweep(
-        points.clone(),
-        server.clone(),
-        database.clone(),
-        |server, last| last.unwrap_or_else(|| server.owner()),
-    );
+    let again = sweep(points.clone(), |strict, last| {
+        last.unwrap_or_else(|| strict.owner())
+    });
     let again = again.await;
     covers_the_store(&again);
-    let first = sweep(points.clone(), server, database, |server, _| server.owner()).await;
+    let first = sweep(points.clone(), |strict, _| strict.owner()).await;
     covers_the_store(&first);
 
     let sum = |kills: &Kills| kills.values().sum::<usize>();

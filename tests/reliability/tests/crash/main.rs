@@ -17,15 +17,45 @@ use std::path::Path;
 use std::process::Command;
 
 use skyline_reliability::database::{Database, Login};
+use skyline_reliability::leaks::Held;
 use skyline_reliability::process::{self, SessionProcess, stored_login};
 
 use crate::support::{Owner, Server, soon};
 
-/// A server that forgives no step back, and its database.
-async fn strict() -> (Server, Database) {
-    let server = Server::start_with(&["--resync-budget", "0"]);
-    let database = Database::open(&server.database()).await;
-    (server, database)
+/// A server that forgives no step back.
+struct Strict {
+    server: Server,
+    database: Database,
+    /// What the server holds without a connection.
+    held: Held,
+}
+
+impl Strict {
+    async fn start() -> Self {
+        let server = Server::start_with(&["--resync-budget", "0"]);
+        let database = Database::open(&server.database()).await;
+        let held = Held::by_process(server.process_id());
+        Self {
+            server,
+            database,
+            held,
+        }
+    }
+
+    fn owner(&self) -> Owner {
+        self.server.owner()
+    }
+
+    async fn logins(&self, owner: &Owner) -> Vec<Login> {
+        self.database.logins(&owner.license_key).await
+    }
+
+    /// The same once the server has done with what processes that were killed had already sent: a
+    /// connection stays open until the login over it is committed.
+    async fn settled_logins(&self, owner: &Owner) -> Vec<Login> {
+        self.held.sockets_are_given_back().await;
+        self.logins(owner).await
+    }
 }
 
 /// The client process of `owner`.
@@ -44,18 +74,11 @@ async fn whole_session(owner: &Owner) {
 }
 
 /// A whole session, after which both ends remember the same login. Gives the history.
-async fn recovers(owner: &Owner, database: &Database) -> Vec<Login> {
-    recovers_after(0, owner, database).await
-}
-
-/// The same where the server may not have committed the logins of the last `killed` processes yet: a
-/// disk may be slower than [`Database::settled_logins`] waits.
-async fn recovers_after(killed: usize, owner: &Owner, database: &Database) -> Vec<Login> {
-    let before = database.settled_logins(&owner.license_key).await;
+async fn recovers(owner: &Owner, strict: &Strict) -> Vec<Login> {
+    let before = strict.settled_logins(owner).await;
     whole_session(owner).await;
-    let after = database.logins(&owner.license_key).await;
-    let more = after.len() - before.len();
-    assert!((1..=1 + killed).contains(&more), "{more} logins more");
+    let after = strict.logins(owner).await;
+    assert_eq!(after.len(), before.len() + 1, "one login more");
     let newest = after.last().unwrap();
     assert_eq!(
         stored_login(owner.state.path()).unwrap(),
@@ -73,9 +96,9 @@ async fn recovers_after(killed: usize, owner: &Owner, database: &Database) -> Ve
 }
 
 /// What a killed process left behind is nothing, or a login that the server accepted.
-async fn remembers_only_what_was_accepted(owner: &Owner, database: &Database) {
+async fn remembers_only_what_was_accepted(owner: &Owner, strict: &Strict) {
     if let Some(stored) = stored_login(owner.state.path()).unwrap() {
-        let logins = database.logins(&owner.license_key).await;
+        let logins = strict.logins(owner).await;
         assert!(
             logins.iter().any(|login| login.value == stored),
             "{stored} is none of {logins:?}"

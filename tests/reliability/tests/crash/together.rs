@@ -3,7 +3,7 @@
 use skyline_reliability::figures;
 use skyline_reliability::process::{SessionProcess, stored_login};
 
-use super::{command, strict, whole_session};
+use super::{Strict, command, whole_session};
 use crate::support::soon;
 
 /// How often two processes start at the same moment.
@@ -14,8 +14,8 @@ const LOGINS: usize = 25;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_on_one_state_folder_both_work() {
-    let (server, database) = strict().await;
-    let owner = server.owner();
+    let strict = Strict::start().await;
+    let owner = strict.owner();
     for _ in 0..STARTS {
         tokio::join!(whole_session(&owner), whole_session(&owner));
     }
@@ -26,7 +26,7 @@ async fn two_processes_on_one_state_folder_both_work() {
         let (one, other) = soon(async { tokio::join!(session(one), session(other)) }).await;
         assert_eq!((one, other), (Some(()), Some(())));
     }
-    let logins = database.logins(&owner.license_key).await;
+    let logins = strict.logins(&owner).await;
     assert_eq!(logins.len(), 2 * (STARTS + LOGINS));
     let newest = logins.last().unwrap().value;
     assert_eq!(stored_login(owner.state.path()).unwrap(), Some(newest));

@@ -8,7 +8,6 @@ mod support;
 mod corrupt;
 mod cut;
 mod judge;
-mod leaks;
 mod session;
 mod slow;
 mod stage;

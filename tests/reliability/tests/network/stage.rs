@@ -7,9 +7,9 @@ use std::time::Duration;
 use skyline_fault_proxy::{Direction, FaultProxy, Record, Script};
 use skyline_reliability::database::Database;
 use skyline_reliability::layout;
+use skyline_reliability::leaks::Held;
 
 use super::judge::{Judge, Login};
-use super::leaks::Held;
 use super::session::{self, Outcome};
 use crate::support::{Owner, Server, soon};
 
@@ -29,6 +29,9 @@ const SERVER: [&str; 6] = [
 
 /// What no whole case exceeds.
 const CASE_PATIENCE: Duration = Duration::from_secs(180);
+
+/// What the last bytes of a session may take through the proxy.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
 
 pub const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 
@@ -153,6 +156,11 @@ impl Device {
             tokio::time::timeout(CASE_PATIENCE, session::run(config, case.deadline, number))
                 .await
                 .unwrap_or_else(|_| panic!("{}: it hangs", case.name));
+        // What was sent last may still be on its way. A connection that stalls stays open.
+        let over = self
+            .proxy
+            .until(|records| records.iter().all(|record| record.over));
+        let _ = tokio::time::timeout(ON_ITS_WAY, over).await;
         let connections = self.proxy.connections();
         self.least_logins += outcome.logins.iter().filter(|login| login.is_ok()).count();
         self.most_logins += connections

@@ -67,10 +67,11 @@ interface SessionScenarios {
             SkylineClient.connect(configuration).use { client ->
                 val call =
                     async(start = CoroutineStart.UNDISPATCHED) {
-                        client.delayOnServer(1_000, idempotent = true)
+                        client.delayOnServer(2_000, idempotent = true)
                     }
                 delay(200)
                 client.dropConnection()
+                assertTrue(call.isActive, "it was answered before the drop")
                 call.await()
             }
         }
@@ -133,35 +134,22 @@ interface SessionScenarios {
     fun anIdempotentCallWaitsOutARateLimit() =
         inCoroutine {
             SkylineClient.connect(TestServer.shared.configuration()).use { client ->
-                val request = StatusRequest("RATE_LIMITED", null, retryAfterSeconds = 1)
+                val request = StatusRequest("RATE_LIMITED", null, retryAfterSeconds = 5)
                 val atOnce =
                     assertThrows<SkylineException.RateLimited> {
                         client.call<StatusRequest, Unit>("test.status", request)
                     }
-                assertEquals(1, atOnce.retryAfterSeconds)
+                assertEquals(5, atOnce.retryAfterSeconds)
 
-                // Until a further wait would go beyond the deadline, or that cuts the last answer off.
+                // Sent again after one wait; a second one would go beyond the deadline. Both are long
+                // beside what a busy machine may take for an answer.
                 val begun = TimeSource.Monotonic.markNow()
                 val atLast =
-                    assertThrows<SkylineException> {
-                        client.call<StatusRequest, Unit>(
-                            "test.status",
-                            request,
-                            2_900.milliseconds,
-                            idempotent = true,
-                        )
+                    assertThrows<SkylineException.RateLimited> {
+                        client.call<StatusRequest, Unit>("test.status", request, 9.seconds, idempotent = true)
                     }
-                assertTrue(atLast.code in setOf("RATE_LIMITED", "DEADLINE_EXCEEDED"), atLast.code)
-                assertTrue(begun.elapsedNow() >= 1.seconds, "it did not wait")
-                // A wait that does not fit is none.
-                assertThrows<SkylineException.RateLimited> {
-                    client.call<StatusRequest, Unit>(
-                        "test.status",
-                        request.copy(retryAfterSeconds = 3600),
-                        2_900.milliseconds,
-                        idempotent = true,
-                    )
-                }
+                assertEquals(5, atLast.retryAfterSeconds)
+                assertTrue(begun.elapsedNow() >= 5.seconds, "it did not wait")
                 assertEquals("still here", client.echo("still here"))
             }
         }

@@ -23,6 +23,10 @@ struct Count {
 
 impl Held {
     /// What this process holds now.
+    ///
+    /// # Panics
+    ///
+    /// As everything here, where there is no /proc.
     pub fn by_this_process() -> Self {
         Self::by("self")
     }
