@@ -99,12 +99,13 @@ impl Shared {
         let mut ready = self.ready();
         ready.done.extend(batch.drain(..));
         let news = !std::mem::replace(&mut ready.told, true);
-        if news && ready.watched {
-            // Before anybody can drain: a signal behind that would tell of nothing, for ever.
+        let (watched, waiting) = (ready.watched, ready.waiting > 0);
+        drop(ready);
+        // Not while it is held: the host that this wakes would have to wait for it at once, which
+        // made a quarter of a call in Python.
+        if news && watched {
             self.handle.signal();
         }
-        let waiting = ready.waiting > 0;
-        drop(ready);
         if news && waiting {
             self.filled.notify_all();
         }
@@ -181,8 +182,12 @@ impl SkylineQueue {
         let mut ready = self.shared.ready();
         let count = capacity.min(ready.done.len());
         let taken: Vec<Done> = ready.done.drain(..count).collect();
-        if ready.done.is_empty() && std::mem::take(&mut ready.told) && ready.watched {
-            self.shared.handle.clear();
+        if ready.done.is_empty() {
+            let told = std::mem::take(&mut ready.told);
+            // Without a completion the signal came behind the drain of what it was to tell of.
+            if ready.watched && (told || count == 0) {
+                self.shared.handle.clear();
+            }
         }
         drop(ready);
         let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -250,9 +255,10 @@ pub unsafe extern "C" fn skyline_queue_free(queue: *mut SkylineQueue) {
     }
 }
 
-/// What an event loop watches: it is readable while completions wait. An eventfd on Linux and
-/// Android, a socket elsewhere. It belongs to the queue: only watch it, and watch it no more before
-/// the queue is freed.
+/// What an event loop watches: it becomes readable when completions have come, and stays so while they
+/// wait. Who drains without having seen it readable may find it so once more for nothing: that drain
+/// finds none. An eventfd on Linux and Android, a socket elsewhere. It belongs to the queue: only
+/// watch it, and watch it no more before the queue is freed.
 ///
 /// # Safety
 /// `queue` is a live queue.
